@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The replicated tree: directories and small files in memory.
+ *
+ * A pure value.  tree_apply() is deterministic: the same operations in the same order give the same
+ * tree, the same results and the same inode numbers on every node, whatever their clocks, memory
+ * layout or history of restarts.  Each change gives the entries it touches the next version; an
+ * inode number is the version at creation, so it is never used twice.  The root is inode 0.
+ *
+ * Rules of names live here too: which paths hold guests (a CTID exists once in the whole tree), and
+ * limits on size and number. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "cfs/op.h"
+
+typedef struct Tree Tree;
+typedef struct TreeNode TreeNode;
+
+typedef struct TreeLimits {
+	uint64_t file_max;    /* Bytes in one file: -EFBIG. */
+	uint64_t total_max;   /* Bytes in all files and names: -ENOSPC. */
+	uint64_t entries_max; /* Files and directories: -ENOSPC. */
+} TreeLimits;
+
+#define TREE_ROOT_INODE UINT64_C(0)
+
+Tree *tree_new(const TreeLimits *limits);
+Tree *tree_free(Tree *tree);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Tree, tree_free)
+
+/* What one applied operation touched: what to write to the database and what kernels must forget.
+ */
+typedef struct TreeChange {
+	uint64_t inode;      /* Entry that was created, changed or removed. */
+	uint64_t parent;     /* Its directory now; of a removed one, its last. */
+	uint64_t old_parent; /* Its directory before (equal to parent unless renamed). */
+	char *name;          /* Its name now; of a removed one, its last. */
+	char *old_name;      /* Its name before (NULL unless renamed). */
+	bool removed;
+	bool created;
+	bool data_changed; /* Content (and length), rather than times or place only. */
+} TreeChange;
+
+/* Appends to changes (array of TreeChange*, may be NULL; elements owned by the array, which must
+ * have tree_change_free as its free function).  Returns 0 or the errno that POSIX gives for the
+ * same call; then nothing has changed. */
+int tree_apply(Tree *tree, const Op *op, uint32_t writer, GPtrArray *changes);
+TreeChange *tree_change_free(TreeChange *change);
+
+/* Number of changes ever applied: the version of the newest entry. */
+uint64_t tree_version(const Tree *tree);
+
+/* Lookups; the returned node is borrowed until the next change of the tree.  NULL: not there. */
+const TreeNode *tree_by_inode(const Tree *tree, uint64_t inode);
+const TreeNode *tree_by_path(const Tree *tree, const char *path);
+const TreeNode *tree_child(const Tree *tree, uint64_t parent, const char *name);
+
+uint64_t tree_node_inode(const TreeNode *node);
+uint64_t tree_node_parent(const TreeNode *node);
+uint64_t tree_node_version(const TreeNode *node);
+uint32_t tree_node_writer(const TreeNode *node);
+uint32_t tree_node_mtime_s(const TreeNode *node);
+bool tree_node_is_directory(const TreeNode *node);
+const char *tree_node_name(const TreeNode *node);
+
+/* Content of a file; the caller takes a reference of its own if it keeps it.  NULL only for
+ * directories. */
+GBytes *tree_node_data(const TreeNode *node);
+
+/* Path below the root, owned by the caller; "" for the root. */
+char *tree_node_dup_path(const Tree *tree, const TreeNode *node);
+
+/* Calls visit for each child of a directory in byte order of the names, starting behind the name
+ * after (NULL: from the start), until it returns false. */
+void tree_each_child(const Tree *tree, uint64_t parent, const char *after,
+	bool (*visit)(const TreeNode *node, void *data), void *data);
+
+/* Calls visit for each entry but the root, in order of inode numbers. */
+void tree_each(const Tree *tree, bool (*visit)(const TreeNode *node, void *data), void *data);
+
+uint64_t tree_total_bytes(const Tree *tree);
+uint64_t tree_total_entries(const Tree *tree);
+
+/* SHA-256 over all rows, for comparing trees in tests and `.store`; hex, owned by the caller. */
+char *tree_dup_digest(const Tree *tree);
+
+/* Loading from rows of the database or of a transfer: puts the entry as it is, replacing what has
+ * the same inode.  Rows may come in any order; tree_check() must succeed before the tree is used.
+ */
+int tree_put_row(Tree *tree, uint64_t inode, uint64_t parent, uint64_t version, uint32_t writer,
+	uint32_t mtime_s, bool directory, const char *name, GBytes *data);
+int tree_remove_row(Tree *tree, uint64_t inode);
+void tree_set_version(Tree *tree, uint64_t version);
+
+/* Whether parents exist and are directories, names are unique and valid, there is no cycle, CTIDs
+ * are unique and limits hold; -EUCLEAN with the reason otherwise. */
+int tree_check(const Tree *tree, GError **err);
+
+/* Guests: nodes/NAME/lxc/ID.conf and nodes/NAME/qemu-server/ID.conf. */
+typedef struct TreeGuest {
+	uint32_t vmid;
+	const char *node; /* Borrowed until the next change. */
+	bool container;   /* lxc rather than qemu-server. */
+	uint64_t version; /* Grows with each change of its file. */
+} TreeGuest;
+
+/* False when no guest has the id. */
+bool tree_guest(const Tree *tree, uint32_t vmid, TreeGuest *ret);
+void tree_each_guest(
+	const Tree *tree, bool (*visit)(const TreeGuest *guest, void *data), void *data);
