@@ -12,15 +12,10 @@
 
 #include <glib.h>
 
-typedef struct IdMap {
-	bool privileged;   /* No user namespace: ids are the host's. */
-	unsigned uid_base; /* Host uid of the container's uid 0. */
-	unsigned gid_base;
-	unsigned count; /* How many ids from 0 are mapped. */
-} IdMap;
+#include "agent/ct/idmap.h"
 
 typedef struct ExtractOptions {
-	IdMap idmap;
+	const IdMap *idmap; /* Borrowed; of the container that the tree is for. */
 	bool ignore_errors; /* Go on when an entry cannot be unpacked. */
 	void (*progress)(uint64_t bytes_done, uint64_t bytes_total, void *data); /* NULL: none. */
 	void *data;
