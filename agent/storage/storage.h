@@ -69,6 +69,9 @@ typedef enum VolumeFormat {
 	VOLUME_FORMAT_N,
 } VolumeFormat;
 
+/* "raw", "subvol", or what the suffix of a file name says: "tgz", "tzst", "tar", … */
+const char *volume_format_to_string(VolumeFormat format, const char *volid);
+
 typedef struct VolumeInfo {
 	char *volid;
 	VolumeFormat format;
@@ -90,11 +93,25 @@ int volume_id_parse(const char *volid, char **ret_storage, char **ret_name, GErr
 int volume_resolve(const StorageSet *set, const char *volid, VolumeInfo **ret_info, char **ret_path,
 	GError **err);
 
-/* Makes a volume for guest vmid: an ext4 image of size_bytes whose root directory belongs to
- * root_uid:root_gid (host ids), or for size 0 a directory where the back-end has that.  *ret_volid
- * is owned by the caller.  Nothing is left behind on failure. */
-int volume_alloc(const StorageSet *set, const char *storage, unsigned vmid, uint64_t size_bytes,
-	unsigned root_uid, unsigned root_gid, char **ret_volid, GError **err);
+/* What a new volume shall be. */
+typedef struct VolumeSpec {
+	unsigned vmid;       /* The guest that it is for. */
+	uint64_t size_bytes; /* Of an image with an ext4 file system; 0: a directory, where the
+				back-end has that. */
+	unsigned root_uid;   /* Host ids of the owner of the root directory. */
+	unsigned root_gid;
+	const char *name; /* "vm-100-disk-7.raw"; NULL: the lowest free disk number. */
+} VolumeSpec;
+
+/* Makes a volume.  *ret_volid is owned by the caller.  Nothing is left behind on failure. */
+int volume_alloc(const StorageSet *set, const char *storage, const VolumeSpec *spec,
+	char **ret_volid, GError **err);
+
+/* Opens the image, directory or file of a volume (flags as of open(2), O_CLOEXEC added) without
+ * following a link below the storage's own directories.  *ret_info may be NULL; owned by the
+ * caller. -ENOENT when the volume does not exist. */
+int volume_open(const StorageSet *set, const char *volid, int flags, int *ret_fd,
+	VolumeInfo **ret_info, GError **err);
 
 /* Frees the volume; -ENOENT when it does not exist. */
 int volume_free(const StorageSet *set, const char *volid, GError **err);
