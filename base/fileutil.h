@@ -12,6 +12,9 @@
  * may be NULL.  -EFBIG, or the errno of open or read. */
 int file_read(const char *path, size_t size_max, char **ret, size_t *ret_size);
 
+/* The same from a descriptor, from where it stands to its end. */
+int file_read_fd(int fd, size_t size_max, char **ret, size_t *ret_size);
+
 /* Replaces path so that after a crash it holds the old or the new content, nothing else: temporary
  * file beside it, fsync, rename, fsync of the directory. */
 int file_replace(const char *path, const char *content, size_t size, mode_t mode);

@@ -24,7 +24,7 @@ void log_open(const char *name, LogTarget target);
 /* Verbose logging on or off, at run time. */
 void log_set_debug(bool on);
 
-/* Writes out the blackbox if there is one, and closes the log. */
+/* Closes the log at the end of main. */
 void log_close(void);
 
 #define log_err(...)     qb_log(LOG_ERR, __VA_ARGS__)

@@ -28,6 +28,9 @@ typedef struct ProcessSpec {
 /* A spec for argv, with the defaults named above. */
 ProcessSpec process_spec(const char *const *argv);
 
+/* The path of a program in the fixed PATH, owned by the caller; NULL when it is not installed. */
+char *process_find(const char *name);
+
 /* Starts the program; *ret_pid must be waited for.  Negative errno with reason. */
 int process_start(const ProcessSpec *spec, pid_t *ret_pid, GError **err);
 
