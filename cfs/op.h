@@ -29,6 +29,7 @@ typedef enum OpType {
 	OP_UNLINK,   /* Removes a regular file. */
 	OP_RMDIR,    /* Removes an empty directory. */
 	OP_UTIME,    /* Sets the modification time. */
+	OP_BARRIER,  /* Changes nothing, path "": its place in the log is what it is for. */
 	OP_N_TYPES,
 } OpType;
 

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The messages between replicas, and their bytes.
+ *
+ * Each message belongs to one agreement of one view, whose id it carries; whoever is in another one
+ * ignores it.  Layouts are at the top of wire.c: fixed, little-endian, the version first.  Pure. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "cfs/replica.h"
+
+#define WIRE_VERSION 1
+
+/* Largest message that is read, and the part of it that a change of view may use for one piece of a
+ * tree. */
+#define WIRE_SIZE_MAX  (32 * 1024 * 1024)
+#define WIRE_PIECE_MAX (128 * 1024)
+
+typedef enum WireType {
+	WIRE_INVALID = 0,
+	WIRE_VIEW,    /* An agreement begins: everybody in it tells its state. */
+	WIRE_STATE,   /* What a member has. */
+	WIRE_PROMISE, /* A member's disk knows of the new epoch, and it takes part in no lower one.
+		       */
+	WIRE_OPS,     /* Changes of one origin. */
+	WIRE_ACK,     /* A member's disk holds the log of the epoch up to an index. */
+	WIRE_PIECE,   /* A part of the source's state, for those that differ. */
+	WIRE_N_TYPES,
+} WireType;
+
+/* Names an agreement for ever: who announced it, in which run, and the how-many-eth of that run. */
+typedef struct WireView {
+	uint32_t node;
+	uint64_t boot;
+	uint64_t counter;
+} WireView;
+
+typedef struct WireState {
+	uint64_t promised;
+	uint64_t adopted;
+	uint64_t last;
+	uint64_t commit;
+	uint8_t last_hash[REPLICA_HASH_SIZE];
+	bool quorate;
+	bool reduced;      /* Quorate although fewer than a majority are online. */
+	uint32_t n_online; /* Configured nodes in corosync's membership. */
+	uint32_t n_configured;
+	uint32_t configured[REPLICA_NODES_MAX]; /* Ascending. */
+} WireState;
+
+/* One change inside OPS. */
+typedef struct WireOp {
+	uint64_t seq;
+	const uint8_t *bytes; /* Encoded operation; decoded messages point into their buffer. */
+	size_t size;
+} WireOp;
+
+typedef struct WireMessage {
+	WireType type;
+	WireView view;
+	union {
+		struct {
+			uint32_t n_nodes;
+			uint32_t nodes[REPLICA_NODES_MAX]; /* Who takes part, ascending. */
+		} announce;
+		WireState state;
+		struct {
+			uint64_t epoch;
+		} promise;
+		struct {
+			uint64_t epoch;
+			uint64_t boot;
+			uint32_t n_ops;
+			WireOp ops[REPLICA_IN_FLIGHT_MAX]; /* seq ascending. */
+		} ops;
+		struct {
+			uint64_t epoch;
+			uint64_t index;
+		} ack;
+		struct {
+			uint64_t epoch;
+			uint32_t number; /* From 0. */
+			bool final;
+			const uint8_t *bytes;
+			size_t size;
+		} piece;
+	};
+} WireMessage;
+
+bool wire_view_equal(const WireView *a, const WireView *b);
+
+/* The bytes of a message, owned by the caller. */
+GBytes *wire_encode(const WireMessage *message);
+
+/* Reads a message; it borrows from data.  -EBADMSG for anything that wire_encode() could not have
+ * made, -EPROTONOSUPPORT for another version. */
+int wire_decode(const uint8_t *data, size_t size, WireMessage *ret);
