@@ -190,7 +190,7 @@ int schema_normalize(const SchemaOption *option, SchemaStrictness strictness, co
 			return r;
 	}
 
-	*ret = g_steal_pointer(&canonical);
+	*ret = option->canonical ? option->canonical(canonical) : g_steal_pointer(&canonical);
 	return 0;
 }
 

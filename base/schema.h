@@ -51,6 +51,10 @@ struct SchemaOption {
 	/* A check beyond type and limits (NULL: none).  Returns 0, or -EINVAL with a reason that
 	 * does not name the option. */
 	int (*check)(const char *value, GError **err);
+
+	/* New canonical text for a value that passed its check (NULL: it is canonical as it is).
+	 */
+	char *(*canonical)(const char *value);
 };
 
 /* Longest value of an option that names no limit of its own. */

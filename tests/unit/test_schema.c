@@ -12,6 +12,11 @@ static int check_even_length(const char *value, GError **err)
 	return (strlen(value) % 2 == 0) ? 0 : err_set(err, EINVAL, "odd");
 }
 
+static char *canonical_upper(const char *value)
+{
+	return g_ascii_strup(value, -1);
+}
+
 static const char *const colours[] = {"red", "green", NULL};
 
 static const SchemaOption table[] = {
@@ -22,6 +27,7 @@ static const SchemaOption table[] = {
 	{.name = "colour", .type = SCHEMA_ENUM, .values = colours},
 	{.name = "net", .type = SCHEMA_STRING, .n_index = 32},
 	{.name = "even", .type = SCHEMA_STRING, .length_max = 4, .check = check_even_length},
+	{.name = "upper", .type = SCHEMA_STRING, .canonical = canonical_upper},
 	{0},
 };
 
@@ -71,6 +77,7 @@ static const Case cases[] = {
 	{"even", "ab", "ab", "ab"},
 	{"even", "abc", NULL, NULL},
 	{"even", "abcdef", NULL, NULL},
+	{"upper", "ab", "AB", "AB"},
 };
 
 static void assert_case(const Case *c, SchemaStrictness strictness, const char *expected)
