@@ -9,10 +9,11 @@
 /* All options of a container's configuration. */
 extern const SchemaOption ct_options[];
 
-/* Keys of netN, rootfs, mpN, features, devN, startup. */
+/* Keys of netN, rootfs, mpN, unusedN, features, devN, startup. */
 extern const SchemaOption ct_net_props[];
 extern const SchemaOption ct_rootfs_props[];
 extern const SchemaOption ct_mp_props[];
+extern const SchemaOption ct_unused_props[];
 extern const SchemaOption ct_features_props[];
 extern const SchemaOption ct_dev_props[];
 extern const SchemaOption ct_startup_props[];
