@@ -197,8 +197,7 @@ int ct_lxc_attach(unsigned vmid, const CtLxcCommand *command, int *ret_status, G
 
 	/* With a terminal this returns when the program has ended, otherwise at once. */
 	if (command->argv)
-		r = container->attach(
-			container, run_inside, (void *)command->argv, &options, &pid);
+		r = container->attach(container, run_inside, (void *)command->argv, &options, &pid);
 	else
 		r = container->attach(container, lxc_attach_run_shell, NULL, &options, &pid);
 	if (r < 0)
