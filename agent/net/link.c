@@ -61,7 +61,7 @@ static int get_bridge(NlSocket *sock, const char *name, NlLink **ret, GError **e
 	int code;
 
 	code = strlen(name) > LINK_NAME_MAX ? -NLE_NODEV
-					     : rtnl_link_get_kernel(sock, 0, name, &link);
+					    : rtnl_link_get_kernel(sock, 0, name, &link);
 	if (from_nl(code) == -ENOENT)
 		return err_set(err, ENOENT, "bridge '%s' does not exist", name);
 	if (code < 0)
