@@ -17,6 +17,13 @@
 #define OP_PATH_MAX 4096
 #define OP_NAME_MAX 255
 
+/* Most bytes that one operation carries, and longest file that one makes.  Smaller limits are
+ * configuration (TreeLimits). */
+#define OP_DATA_MAX (16 * 1024 * 1024)
+
+/* Most bytes of an encoded operation. */
+#define OP_SIZE_MAX (32 + 2 * OP_PATH_MAX + OP_DATA_MAX)
+
 typedef enum OpType {
 	OP_INVALID = 0,
 	OP_CREATE,  /* New regular file with content; -EEXIST when the path exists (O_EXCL is free).
@@ -55,8 +62,12 @@ Op *op_new(OpType type, const char *path);
 Op *op_free(Op *op);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Op, op_free)
 
-/* Whether the operation is well-formed: 0, -EINVAL, or -ENAMETOOLONG.  tree_apply() relies on it.
- */
+/* Whether a name may stand in the tree: UTF-8 without control characters, no slash, neither "." nor
+ * "..".  0, -EINVAL, or -ENAMETOOLONG. */
+int op_check_name(const char *name);
+
+/* Whether the operation is well-formed: 0, -EINVAL, -ENAMETOOLONG, or -EFBIG.  tree_apply() relies
+ * on it. */
 int op_check(const Op *op);
 
 /* Appends the encoded operation to out. */
