@@ -6,7 +6,8 @@
  * A pure value.  tree_apply() is deterministic: the same operations in the same order give the same
  * tree, the same results and the same inode numbers on every node, whatever their clocks, memory
  * layout or history of restarts.  Each change gives the entries it touches the next version; an
- * inode number is the version at creation, so it is never used twice.  The root is inode 0.
+ * inode number is the version at creation, so it is never used twice.  The root is inode 0; it has
+ * no version and no time of its own.
  *
  * Rules of names live here too: which paths hold guests (a CTID exists once in the whole tree), and
  * limits on size and number. */
@@ -47,11 +48,14 @@ typedef struct TreeChange {
 	bool data_changed; /* Content (and length), rather than times or place only. */
 } TreeChange;
 
-/* Appends to changes (array of TreeChange*, may be NULL; elements owned by the array, which must
- * have tree_change_free as its free function).  Returns 0 or the errno that POSIX gives for the
- * same call; then nothing has changed. */
+/* Appends to changes (from tree_changes_new(), may be NULL): the entry that op names last, before it what it
+ * replaced and the directories whose time it moved.  Returns 0 or the errno that POSIX gives for
+ * the same call; then nothing has changed. */
 int tree_apply(Tree *tree, const Op *op, uint32_t writer, GPtrArray *changes);
 TreeChange *tree_change_free(TreeChange *change);
+
+/* An empty array for changes, which owns what is put into it. */
+GPtrArray *tree_changes_new(void);
 
 /* Number of changes ever applied: the version of the newest entry. */
 uint64_t tree_version(const Tree *tree);
@@ -90,17 +94,20 @@ uint64_t tree_total_entries(const Tree *tree);
 /* SHA-256 over all rows, for comparing trees in tests and `.store`; hex, owned by the caller. */
 char *tree_dup_digest(const Tree *tree);
 
+/* Whether the limits leave room for what op adds to the tree as it is: 0, -EFBIG or -ENOSPC.  An
+ * operation that will fail for another reason may pass. */
+int tree_admit(const Tree *tree, const TreeLimits *limits, const Op *op);
+
 /* Loading from rows of the database or of a transfer: puts the entry as it is, replacing what has
  * the same inode.  Rows may come in any order; tree_check() must succeed before the tree is used.
- */
+ * -EUCLEAN when the row cannot be part of any tree, or another entry has its place. */
 int tree_put_row(Tree *tree, uint64_t inode, uint64_t parent, uint64_t version, uint32_t writer,
 	uint32_t mtime_s, bool directory, const char *name, GBytes *data);
-int tree_remove_row(Tree *tree, uint64_t inode);
 void tree_set_version(Tree *tree, uint64_t version);
 
-/* Whether parents exist and are directories, names are unique and valid, there is no cycle, CTIDs
- * are unique and limits hold; -EUCLEAN with the reason otherwise. */
-int tree_check(const Tree *tree, GError **err);
+/* Whether parents exist and are directories, there is no cycle, no version is above the tree's, CTIDs
+ * are unique and limits hold; -EUCLEAN with the reason otherwise.  Finds the guests. */
+int tree_check(Tree *tree, GError **err);
 
 /* Guests: nodes/NAME/lxc/ID.conf and nodes/NAME/qemu-server/ID.conf. */
 typedef struct TreeGuest {
