@@ -13,7 +13,7 @@
 
 #include <glib.h>
 
-#include "agent/ct/config.h"
+#include "agent/ct/section.h"
 
 #define ID_MAP_DEFAULT_HOST  100000U
 #define ID_MAP_DEFAULT_COUNT 65536U

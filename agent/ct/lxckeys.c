@@ -171,3 +171,10 @@ char *lxc_key_dup_current(const char *key)
 
 	return g_strdup(renamed_key(key) ?: key);
 }
+
+bool lxc_key_is(const char *key, const char *current)
+{
+	g_autofree char *dup = lxc_key_dup_current(key);
+
+	return str_equal(dup, current);
+}

@@ -7,6 +7,8 @@
  * (the root file system above all) are not.  Names of LXC 2 are still found in old configurations
  * and have a current name. */
 
+#include <stdbool.h>
+
 typedef enum LxcKeyVerdict {
 	LXC_KEY_GOOD,
 	LXC_KEY_OLD,     /* Accepted, but renamed or meant for cgroup v1 hosts. */
@@ -19,3 +21,6 @@ LxcKeyVerdict lxc_key_judge(const char *key);
 /* What LXC today calls key, owned by the caller; key itself where it has not changed.  NULL for old
  * keys that have no counterpart of their own (`lxc.network.*` entries depend on their order). */
 char *lxc_key_dup_current(const char *key);
+
+/* Whether key is current, or an old name of it. */
+bool lxc_key_is(const char *key, const char *current);

@@ -39,9 +39,19 @@ static void keys_are_judged_and_renamed(void **state)
 	}
 }
 
+static void old_names_are_the_same_key(void **state)
+{
+	assert_true(lxc_key_is("lxc.idmap", "lxc.idmap"));
+	assert_true(lxc_key_is("lxc.id_map", "lxc.idmap"));
+	assert_false(lxc_key_is("lxc.network.type", "lxc.idmap"));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(keys_are_judged_and_renamed)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys_are_judged_and_renamed),
+		cmocka_unit_test(old_names_are_the_same_key),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
