@@ -84,9 +84,10 @@ class Lab:
             disk.stage(Path(build), self.place.staging)
         self.switch.create()
         for node in self.nodes:
-            node.directory.mkdir(parents=True)
-            disk.make(node.directory, disk.etc_files(self.name, node.name, names, cluster), btrfs)
-            node.power_on()
+            node.lay_out(disk.etc_files(self.name, node.name, names, cluster), btrfs)
+            node.power_on(wait=False)
+        for node in self.nodes:
+            node.wait_booted()
         self.wait_formed()
 
     def wait_formed(self, names=None, timeout=FORM_TIMEOUT):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import cgroup, loopdev
+from . import cgroup, disk, loopdev
 from .run import LabError, wait_for
 
 BOOT_TIMEOUT = 30
@@ -43,6 +43,11 @@ class Node:
 
     # --- power ------------------------------------------------------------------------------
 
+    def lay_out(self, files, btrfs):
+        """Makes the node's disk, with the given files below /etc."""
+        self.directory.mkdir(parents=True)
+        disk.make(self.directory, files, btrfs)
+
     def pid(self):
         """The node's PID 1 as the machine sees it; None when the power is off."""
         try:
@@ -56,7 +61,8 @@ class Node:
     def is_on(self):
         return self.pid() is not None
 
-    def power_on(self):
+    def power_on(self, wait=True):
+        """Boots.  wait is for nodes that take their time: this one is up when we return."""
         if self.is_on():
             raise LabError(f"{self.name} is on")
         self._clean()
@@ -73,6 +79,9 @@ class Node:
             self._boot(process)
         # unshare stays to wait for PID 1; it is not ours to wait for.
         process.returncode = 0
+
+    def wait_booted(self):
+        """It is, since power_on()."""
 
     def _boot(self, process):
         """The lab's side of what init.py says and waits for."""

@@ -78,10 +78,6 @@ DEBIAN_PACKAGES = ("systemd", "systemd-sysv", "dbus", "ifupdown", "iproute2", "i
                    "openssh-server", "procps", "passwd")
 
 
-def _architecture():
-    return run(["dpkg", "--print-architecture"]).strip()
-
-
 def _busybox_tree(top):
     for name in BUSYBOX_DIRECTORIES:
         (top / name).mkdir(parents=True)
@@ -120,7 +116,7 @@ def _debian(target):
     top = target.with_suffix(".tree")
     shutil.rmtree(top, ignore_errors=True)
     run(["debootstrap", "--variant=minbase", f"--include={','.join(DEBIAN_PACKAGES)}", "bookworm",
-         str(top), *_mirror()])
+         str(top), *mirror()])
     run(["chroot", str(top), "apt-get", "clean"])
     shutil.rmtree(top / "var/lib/apt/lists")
     (top / "var/lib/apt/lists").mkdir()
@@ -138,7 +134,7 @@ def _debian(target):
     shutil.rmtree(top)
 
 
-def _mirror():
+def mirror():
     """The first source of packages that the machine itself uses, for debootstrap; nothing when
     there is none, and debootstrap takes its default."""
     for line in run(["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)"]).splitlines():
@@ -148,19 +144,20 @@ def _mirror():
     return []
 
 
+# How each kind is made, and the name of its volume.
 KINDS = {
-    "busybox": (_busybox, "tar.gz"),
-    "debian": (_debian, "tar.zst"),
+    "busybox": (_busybox, "busybox.tar.gz"),
+    "debian": (_debian, "debian-12.tar.zst"),
 }
 
 
 def make(kind):
     """The file of a template in the cache; made if it is not there."""
-    maker, suffix = KINDS[kind]
-    target = CACHE / f"{kind}-12-test_{REVISION}_{_architecture()}.{suffix}"
+    maker, name = KINDS[kind]
+    target = CACHE / f"templates-{REVISION}" / name
     if not target.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        half = target.with_name("new-" + target.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        half = target.with_name("new-" + name)
         maker(half)
         half.rename(target)
     return target

@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Run at every boot of a virtual machine node, with the lab's directory on /mnt/lab: takes on the
+# node's name and addresses, installs the lab's build, starts its services, and says so on the
+# serial console, where the lab waits for the line.
+set -eu
+
+for word in $(cat /proc/cmdline); do
+	case $word in
+	lab.node=*) name=${word#lab.node=} ;;
+	lab.number=*) number=${word#lab.number=} ;;
+	esac
+done
+
+mount -t 9p -o trans=virtio,version=9p2000.L shared /mnt/shared
+cp -a "/mnt/lab/nodes/$name/etc/." /etc/
+hostname "$name"
+
+ip link set eth0 up
+ip address add 10.0.2.15/24 dev eth0
+ip link set eth1 up
+ip address add "10.77.0.$number/24" dev eth1
+ip link add vmbr0 type bridge
+ip link set eth2 master vmbr0 up
+ip link set vmbr0 up
+ip address add "10.0.0.$number/24" dev vmbr0
+
+if [ -d /mnt/lab/staging ]; then
+	cp -a /mnt/lab/staging/. /
+	systemctl daemon-reload
+fi
+[ ! -e /etc/corosync/corosync.conf ] || systemctl start corosync.service
+for unit in atoll-cfs.service atolld.service; do
+	if systemctl cat "$unit" >/dev/null 2>&1; then
+		systemctl start "$unit"
+	fi
+done
+echo "lab: node $name is up" >/dev/ttyS0
