@@ -27,11 +27,12 @@ typedef enum GuestPhase {
 
 typedef struct GuestSetup {
 	unsigned vmid;
+	const char *ostype;          /* Taken instead of what is detected; NULL: detect. */
 	const char *password;        /* Plain text or crypt hash; NULL: account locked on create. */
 	const char *ssh_public_keys; /* Text for root's authorized_keys; NULL: none. */
 	const char *host_resolv_conf; /* Text of the host's file. */
-	const char *host_localtime;   /* Target of the host's /etc/localtime, e.g. "Europe/Vienna";
-					 NULL: none. */
+	const char *host_localtime;   /* Target of the host's /etc/localtime, or just the zone's
+					 name; NULL: none. */
 	unsigned root_uid,
 		root_gid;     /* Host ids of the container's root, for files that are written. */
 	bool ssh_host_keys;   /* Whether to make ssh host keys on create. */
