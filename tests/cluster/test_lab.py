@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from labkit import cgroup
+from labkit import cgroup, watchdog
 from labkit.cluster import Lab, ring_members
 from labkit.network import parse_groups
 from labkit.run import LabError, wait_for
@@ -144,3 +144,32 @@ def test_the_lab_starts_a_daemon_again_that_died(lab, n1):
     n1.ok(["kill", "-9", str(before["pid"])])
     wait_for(lambda: n1.services()["corosync"]["pid"] not in (None, before["pid"]), 10,
              "corosync to be started again")
+
+
+WATCHDOG_CLIENT = """
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect("/.lab/watchdog.sock"); f = s.makefile("rw")
+def say(line):
+    f.write(line + "\\n"); f.flush(); return f.readline().strip()
+assert say("timeout 2") == "timeout 2"
+if sys.argv[1] == "magic":
+    assert say("magic") == "ok"
+else:
+    for i in range(6):
+        assert say("keepalive") == "ok"
+        time.sleep(0.5)
+"""
+
+
+def test_a_watchdog_that_is_not_fed_cuts_the_power(lab, n2):
+    n2.ok(["python3", "-c", WATCHDOG_CLIENT, "feed"])
+    assert n2.is_on(), "it was fed for longer than its timeout"
+    wait_for(lambda: not n2.is_on(), 5, "the watchdog to fire")
+    fired = watchdog.events(lab)
+    assert [event["node"] for event in fired] == ["n2"]
+
+
+def test_a_watchdog_closed_on_purpose_does_not_fire(lab, n2):
+    n2.ok(["python3", "-c", WATCHDOG_CLIENT, "magic"])
+    time.sleep(3)
+    assert n2.is_on()

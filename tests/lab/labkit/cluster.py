@@ -4,15 +4,20 @@
 import fcntl
 import json
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import cgroup, disk, loopdev, network
+from . import cgroup, disk, loopdev, network, watchdog
 from .node import Node
 from .place import BASE, Place
 from .run import LabError, wait_for
 
 FORM_TIMEOUT = 60
+
+# The name of the watchdogs' cgroups, beside those of the nodes.
+WATCHDOG = "watchdog"
 
 
 class Lab:
@@ -88,7 +93,24 @@ class Lab:
             node.power_on(wait=False)
         for node in self.nodes:
             node.wait_booted()
+        if kind == "namespace":
+            self._start_watchdogs()
         self.wait_formed()
+
+    def _start_watchdogs(self):
+        """Starts the program that watches over all nodes (watchdog.py).  It has cgroups like a
+        node, by which `down` finds it."""
+        cgroup.create(self.trees, self.name, WATCHDOG)
+        with open(self.place.top / "watchdog.err", "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, watchdog.__file__, self.name], stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                preexec_fn=lambda: cgroup.join(self.trees, self.name, WATCHDOG, False))
+        with process.stdout:
+            if process.stdout.readline() != b"ready\n":
+                raise LabError(f"the watchdogs do not start: see {log.name}")
+        # It lives as long as the lab, and is not ours to wait for.
+        process.returncode = 0
 
     def wait_formed(self, names=None, timeout=FORM_TIMEOUT):
         """Until the named nodes (all, by default) see each other and their services run."""
@@ -113,6 +135,9 @@ class Lab:
         so at the end."""
         failed = []
         if self.state is not None:
+            # First, so that no watchdog fires because its node goes.
+            cgroup.kill(self.trees, self.name, WATCHDOG)
+            cgroup.remove(self.trees, self.name, WATCHDOG)
             for node in self.nodes:
                 try:
                     node.power_off()

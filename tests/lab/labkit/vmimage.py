@@ -50,7 +50,8 @@ WantedBy=multi-user.target
 
 DISABLED = ("corosync.service", "lxc.service", "lxc-net.service", "apt-daily.timer",
             "apt-daily-upgrade.timer", "fstrim.timer", "e2scrub_all.timer", "e2scrub_reap.service",
-            "dpkg-db-backup.timer", "lvm2-monitor.service")
+            "dpkg-db-backup.timer", "lvm2-monitor.service", "systemd-networkd.service",
+            "systemd-networkd-wait-online.service")
 
 
 def runtime_packages():
@@ -77,7 +78,8 @@ def _adapt(root, key):
     run(["systemctl", f"--root={root}", "enable", "lab-node.service", "ssh.service"])
     (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
     shutil.copy(key.with_suffix(".pub"), root / "root/.ssh/authorized_keys")
-    (root / "etc/machine-id").write_text("uninitialized\n")
+    # Empty, not missing: the first boot would enable units again that are disabled above.
+    (root / "etc/machine-id").write_text("")
 
 
 class Image:
