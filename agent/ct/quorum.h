@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Whether this node may act: the store's own file .members tells whether there is quorum. */
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+/* 0, or -EROFS "cluster not ready - no quorum", or -ENOTCONN when the store is not mounted. */
+int quorum_require(GError **err);
+
+/* The same from the text of .members.  -EBADMSG for what the store could not have written.  Pure. */
+int quorum_parse(const char *members, bool *ret_quorate);
