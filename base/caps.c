@@ -69,3 +69,20 @@ int caps_keep(const int *capabilities, unsigned n_capabilities)
 	(void)cap_free(wanted);
 	return r;
 }
+
+int caps_set_effective(bool on)
+{
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t permitted;
+	int r = caps ? 0 : -errno;
+
+	for (cap_value_t cap = 0; r == 0 && cap_get_flag(caps, cap, CAP_PERMITTED, &permitted) == 0;
+		cap++)
+		if (permitted == CAP_SET &&
+			cap_set_flag(caps, CAP_EFFECTIVE, 1, &cap, on ? CAP_SET : CAP_CLEAR) < 0)
+			r = -errno;
+	if (r == 0 && cap_set_proc(caps) < 0)
+		r = -errno;
+	(void)cap_free(caps);
+	return r;
+}
