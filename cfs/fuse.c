@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cfs/fuse.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <glib-unix.h>
+
+#include "base/caps.h"
+#include "base/err.h"
+#include "base/fileutil.h"
+#include "base/log.h"
+#include "base/macro.h"
+#include "cfs/fuse_private.h"
+
+/* The group that may read what is not private, if the machine has it. */
+#define STORE_GROUP "www-data"
+
+/* Requests handled in one go before the other sources of the loop get their turn. */
+#define DISPATCH_MAX 32
+
+/* Longest single write or read: a whole file. */
+#define WRITE_MAX (1024 * 1024)
+
+/* How often the end of the invalidation thread is looked for when the mount goes. */
+#define STOP_POLL_US 1000
+
+/* Dead mounts that are taken off one mount point, one on top of the other, before giving up. */
+#define DEAD_MAX 16
+
+/* --- What the kernel knows ----------------------------------------------------------------- */
+
+int fs_writable(const StoreFs *fs)
+{
+	return fs->stopping ? -EROFS : fs->backend.writable(fs->backend.data);
+}
+
+void fs_remember(StoreFs *fs, fuse_ino_t number)
+{
+	gpointer key = GSIZE_TO_POINTER(number);
+	size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(fs->known, key));
+
+	g_hash_table_insert(fs->known, key, GSIZE_TO_POINTER(count + 1));
+}
+
+static void forget(StoreFs *fs, fuse_ino_t number, uint64_t n)
+{
+	gpointer key = GSIZE_TO_POINTER(number);
+	size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(fs->known, key));
+
+	if (count > n)
+		g_hash_table_insert(fs->known, key, GSIZE_TO_POINTER(count - n));
+	else
+		g_hash_table_remove(fs->known, key);
+}
+
+static bool is_known(const StoreFs *fs, uint64_t inode)
+{
+	return inode == TREE_ROOT_INODE ||
+	       g_hash_table_contains(fs->known, GSIZE_TO_POINTER(number_of(inode)));
+}
+
+static void fs_forget(fuse_req_t req, fuse_ino_t number, uint64_t n)
+{
+	forget(fs_of(req), number, n);
+	fuse_reply_none(req);
+}
+
+static void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void forget_name(StoreFs *fs, uint64_t parent, const char *name)
+{
+	if (!is_known(fs, parent))
+		return;
+	inval_entry(fs->inval, number_of(parent), name);
+	inval_inode(fs->inval, number_of(parent), false);
+}
+
+static void apply_to_open_file(StoreFs *fs, const TreeChange *change)
+{
+	OpenFile *file = open_file_find(fs, change->inode);
+	const TreeNode *node;
+
+	if (!file)
+		return;
+	if (change->removed) {
+		file->gone = true;
+		return;
+	}
+	node = tree_by_inode(fs_tree(fs), change->inode);
+	if (change->data_changed && node) {
+		g_bytes_unref(file->data);
+		file->data = g_bytes_ref(tree_node_data(node));
+	}
+}
+
+void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
+{
+	for (unsigned i = 0; i < changes->len; i++) {
+		const TreeChange *change = g_ptr_array_index(changes, i);
+
+		apply_to_open_file(fs, change);
+
+		/* Our own changes too: pages may have been read in for a mapping while the change
+		 * was under way, and a rename changes the mode by path. */
+		if (is_known(fs, change->inode))
+			inval_inode(fs->inval, number_of(change->inode),
+				change->data_changed || change->removed);
+
+		/* The names of our own change follow from its answer. */
+		if (own)
+			continue;
+		if (change->created || change->removed || change->old_name)
+			forget_name(fs, change->parent, change->name);
+		if (change->old_name)
+			forget_name(fs, change->old_parent, change->old_name);
+	}
+}
+
+/* --- Requests about the whole -------------------------------------------------------------- */
+
+static void fs_init(void *data, struct fuse_conn_info *connection)
+{
+	connection->max_write = WRITE_MAX;
+	connection->want |= connection->capable & FUSE_CAP_ATOMIC_O_TRUNC;
+
+	/* Lengths and times come with invalidation, not with a question before each read; and our
+	 * answers are small, so copying them is cheaper than a pipe. */
+	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
+					FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+}
+
+static void fs_statfs(fuse_req_t req, fuse_ino_t number)
+{
+	StoreFs *fs = fs_of(req);
+	const Tree *tree = fs_tree(fs);
+	uint64_t used = tree_total_bytes(tree), entries = tree_total_entries(tree);
+	struct statvfs st = {
+		.f_bsize = 4096,
+		.f_frsize = 4096,
+		.f_blocks = fs->limits.total_max / 4096,
+		.f_bfree = (fs->limits.total_max - MIN(used, fs->limits.total_max)) / 4096,
+		.f_files = fs->limits.entries_max,
+		.f_ffree = fs->limits.entries_max - MIN(entries, fs->limits.entries_max),
+		.f_namemax = OP_NAME_MAX,
+	};
+
+	st.f_bavail = st.f_bfree;
+	st.f_favail = st.f_ffree;
+	(void)fuse_reply_statfs(req, &st);
+}
+
+static void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+	(void)fuse_reply_err(req, EPERM);
+}
+
+static void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)fuse_reply_err(req, EPERM);
+}
+
+static void fs_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const char *new_name)
+{
+	(void)fuse_reply_err(req, EPERM);
+}
+
+static void fs_setxattr(fuse_req_t req, fuse_ino_t number, const char *name, const char *value,
+	size_t size, int flags)
+{
+	(void)fuse_reply_err(req, ENOTSUP);
+}
+
+static void fs_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
+{
+	(void)fuse_reply_err(req, ENOTSUP);
+}
+
+static void fs_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
+{
+	(void)fuse_reply_err(req, ENOTSUP);
+}
+
+static void fs_removexattr(fuse_req_t req, fuse_ino_t number, const char *name)
+{
+	(void)fuse_reply_err(req, ENOTSUP);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.init = fs_init,
+	.lookup = fs_lookup,
+	.forget = fs_forget,
+	.forget_multi = fs_forget_multi,
+	.getattr = fs_getattr,
+	.setattr = fs_setattr,
+	.readlink = fs_readlink,
+	.mknod = fs_mknod,
+	.mkdir = fs_mkdir,
+	.unlink = fs_unlink,
+	.rmdir = fs_rmdir,
+	.symlink = fs_symlink,
+	.rename = fs_rename,
+	.link = fs_link,
+	.open = fs_open,
+	.create = fs_create,
+	.read = fs_read,
+	.write = fs_write,
+	.release = fs_release,
+	.fsync = fs_fsync,
+	.opendir = fs_opendir,
+	.readdir = fs_readdir,
+	.releasedir = fs_releasedir,
+	.fsyncdir = fs_fsyncdir,
+	.statfs = fs_statfs,
+	.setxattr = fs_setxattr,
+	.getxattr = fs_getxattr,
+	.listxattr = fs_listxattr,
+	.removexattr = fs_removexattr,
+};
+
+/* --- Life ---------------------------------------------------------------------------------- */
+
+static void serve(StoreFs *fs)
+{
+	for (unsigned i = 0; i < DISPATCH_MAX && !fuse_session_exited(fs->session); i++) {
+		int r = fuse_session_receive_buf(fs->session, &fs->buffer);
+
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		fuse_session_process_buf(fs->session, &fs->buffer);
+	}
+}
+
+static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
+{
+	StoreFs *fs = data;
+
+	serve(fs);
+	if (!fuse_session_exited(fs->session))
+		return G_SOURCE_CONTINUE;
+
+	fs->source = 0;
+	fs->mounted = false;
+	fs->backend.unmounted(fs->backend.data);
+	return G_SOURCE_REMOVE;
+}
+
+/* A file system whose process is gone answers everything with ENOTCONN.  Detaching works even while
+ * somebody holds it open. */
+static int clear_dead_mounts(const char *mountpoint, GError **err)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < DEAD_MAX && stat(mountpoint, &st) < 0; i++) {
+		if (errno != ENOTCONN)
+			return errno == ENOENT ? 0
+					       : err_set_errno(err, -errno, "cannot look at '%s'",
+							 mountpoint);
+		if (umount2(mountpoint, MNT_DETACH) < 0)
+			return err_set_errno(
+				err, -errno, "cannot unmount the dead '%s'", mountpoint);
+		log_notice("Removed the dead mount that a crash left at '%s'", mountpoint);
+	}
+	return 0;
+}
+
+static gid_t store_group(void)
+{
+	const struct group *group = getgrnam(STORE_GROUP);
+
+	return group ? group->gr_gid : 0;
+}
+
+static int session_mount(StoreFs *fs, GError **err)
+{
+	char *argv[] = {(char *)"atoll-cfs", (char *)"-o",
+		(char *)"allow_other,default_permissions,nosuid,nodev,noexec,fsname=atoll,"
+			"subtype=cfs",
+		NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(G_N_ELEMENTS(argv) - 1, argv);
+	int r;
+
+	r = clear_dead_mounts(fs->mountpoint, err);
+	if (r < 0)
+		return r;
+	r = file_mkdir_all(fs->mountpoint, 0755);
+	if (r < 0)
+		return err_set_errno(err, r, "cannot make directory '%s'", fs->mountpoint);
+
+	fs->session = fuse_session_new(&args, &operations, sizeof(operations), fs);
+	fuse_opt_free_args(&args);
+	if (!fs->session)
+		return err_set(err, EIO, "cannot make a FUSE session");
+	if (fuse_session_mount(fs->session, fs->mountpoint) < 0)
+		return err_set(err, EIO, "cannot mount '%s'", fs->mountpoint);
+
+	fs->mounted = true;
+	r = RET_ERRNO(fcntl(fuse_session_fd(fs->session), F_SETFL, O_NONBLOCK));
+	return r < 0 ? err_set_errno(err, r, "cannot mount '%s'", fs->mountpoint) : 0;
+}
+
+int storefs_new(
+	const StoreFsBackend *backend, const StoreFsOptions *options, StoreFs **ret, GError **err)
+{
+	g_autoptr(StoreFs) fs = g_new0(StoreFs, 1);
+	int r;
+
+	assert(backend->tree && backend->writable && backend->submit);
+	assert(backend->view && backend->unmounted);
+
+	fs->backend = *backend;
+	fs->limits = options->limits;
+	fs->mountpoint = g_strdup(options->mountpoint);
+	fs->node_name = g_strdup(options->node_name);
+	fs->group = store_group();
+	fs->known = g_hash_table_new(NULL, NULL);
+	fs->files = g_hash_table_new(NULL, NULL);
+	fs->requests = g_hash_table_new(NULL, NULL);
+
+	r = caps_set_effective(true);
+	if (r < 0)
+		return err_set_errno(err, r, "cannot take up the capability to mount");
+	r = session_mount(fs, err);
+	(void)caps_set_effective(false);
+	if (r < 0)
+		return r;
+
+	fs->inval = inval_new(fs->session);
+	fs->source = g_unix_fd_add(
+		fuse_session_fd(fs->session), G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, fs);
+	*ret = g_steal_pointer(&fs);
+	return 0;
+}
+
+/* Those who still wait are told that nobody knows how it ended. */
+static void abandon_requests(StoreFs *fs)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, fs->requests);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		Request *request = key;
+
+		if (request->req)
+			(void)fuse_reply_err(request->req, EIO);
+		g_clear_pointer(&request->data, g_bytes_unref);
+		g_free(request->name);
+		g_free(request);
+	}
+	g_hash_table_remove_all(fs->requests);
+}
+
+static void abandon_files(StoreFs *fs)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, fs->files);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		OpenFile *file = value;
+
+		open_file_abandon(file);
+		g_bytes_unref(file->data);
+		g_free(file);
+	}
+	g_hash_table_destroy(fs->files);
+}
+
+StoreFs *storefs_free(StoreFs *fs)
+{
+	if (!fs)
+		return NULL;
+
+	fs->stopping = true;
+	if (fs->source)
+		g_source_remove(fs->source);
+	abandon_requests(fs);
+	while (fs->inval && !inval_stop(fs->inval)) {
+		serve(fs);
+		g_usleep(STOP_POLL_US);
+	}
+	(void)inval_free(fs->inval);
+
+	/* Lazily: it goes even when somebody still has it open. */
+	if (fs->mounted && caps_set_effective(true) == 0) {
+		fuse_session_unmount(fs->session);
+		(void)caps_set_effective(false);
+	}
+	abandon_files(fs);
+	if (fs->session)
+		fuse_session_destroy(fs->session);
+	free(fs->buffer.mem);
+	g_hash_table_destroy(fs->known);
+	g_hash_table_destroy(fs->requests);
+	g_free(fs->mountpoint);
+	g_free(fs->node_name);
+	g_free(fs);
+	return NULL;
+}
+
+void storefs_set_node_name(StoreFs *fs, const char *node_name)
+{
+	g_free(fs->node_name);
+	fs->node_name = g_strdup(node_name);
+}
+
+uint64_t storefs_reads(const StoreFs *fs)
+{
+	return fs->n_reads;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The file system: the committed tree, mounted.
+ *
+ * One thread, which never blocks: a request that changes the tree becomes an operation and is
+ * answered when that is committed.  Reads are answered from the tree at once.
+ *
+ * What the kernel may keep: names and attributes, which are taken back by exact invalidation
+ * (cfs/inval.h) as changes are applied.  Content is always read from here (direct I/O), because
+ * the kernel sets the length of a file to zero by itself when it is opened with O_TRUNC, and other
+ * readers would see that.
+ *
+ * O_TRUNC is a promise to replace: nothing happens until the first write, which then is one
+ * operation with the truncation, or fsync, ftruncate or the last close, which make the file empty.
+ * The last close, not the first: a shell that redirects duplicates the descriptor and closes one
+ * before it writes to the other.  close() itself cannot wait for that; all who look at the file on
+ * this node do until it is committed. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "cfs/op.h"
+#include "cfs/tree.h"
+
+typedef struct StoreFs StoreFs;
+
+/* What somebody who asked for a change waits with: the token of replica_submit(). */
+typedef struct ChangeToken ChangeToken;
+
+struct ChangeToken {
+	/* Called exactly once, with the result of the change; the token is its own from then. */
+	void (*answer)(ChangeToken *token, int result);
+};
+
+/* Files of the root directory that are made when they are opened. */
+typedef enum StoreFsView {
+	STOREFS_VIEW_MEMBERS,
+	STOREFS_VIEW_STORE,
+	STOREFS_VIEW_VERSION,
+	STOREFS_VIEW_VMLIST,
+	STOREFS_N_VIEWS,
+} StoreFsView;
+
+/* What the file system stands on. */
+typedef struct StoreFsBackend {
+	void *data; /* Given to each function. */
+
+	/* The committed tree, borrowed until the next change. */
+	const Tree *(*tree)(void *data);
+
+	/* 0, or why changes are refused now (-EROFS). */
+	int (*writable)(void *data);
+
+	/* As replica_submit(): takes op on success. */
+	int (*submit)(void *data, Op *op, ChangeToken *token);
+
+	/* The text of a view of now. */
+	GBytes *(*view)(void *data, StoreFsView view);
+
+	/* The file system has been unmounted by somebody else. */
+	void (*unmounted)(void *data);
+} StoreFsBackend;
+
+typedef struct StoreFsOptions {
+	const char *mountpoint; /* Made when missing; borrowed for the call. */
+	const char *node_name;  /* Where `local` leads; borrowed for the call. */
+	TreeLimits limits;
+} StoreFsOptions;
+
+/* Mounts, after removing a dead mount that a crash has left there, and serves from the thread's
+ * default main context.  Negative errno with reason. */
+int storefs_new(
+	const StoreFsBackend *backend, const StoreFsOptions *options, StoreFs **ret, GError **err);
+
+/* Unmounts.  Nobody may be waiting in the backend with a token of ours any more. */
+StoreFs *storefs_free(StoreFs *fs);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreFs, storefs_free)
+
+/* `local` and `lxc` lead to another node's directories from now. */
+void storefs_set_node_name(StoreFs *fs, const char *node_name);
+
+/* The tree has changed: changes (of TreeChange) as tree_apply() gave them; own: asked for by a
+ * request of this file system, whose answer follows at once. */
+void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own);
+
+/* Reads answered so far. */
+uint64_t storefs_reads(const StoreFs *fs);

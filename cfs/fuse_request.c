@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/macro.h"
+#include "cfs/fuse_private.h"
+
+/* How often a change is tried anew because its file got another name before it was applied.  Each
+ * time somebody else has renamed the file in between. */
+#define TRIES_MAX 16
+
+/* --- Open files ---------------------------------------------------------------------------- */
+
+typedef struct Deferred {
+	fuse_req_t req;
+	DeferredRun run;
+	fuse_ino_t number;
+	char *name;
+	size_t size;
+	off_t offset;
+	bool has_fi;
+	struct fuse_file_info fi;
+} Deferred;
+
+OpenFile *open_file_find(const StoreFs *fs, uint64_t inode)
+{
+	return g_hash_table_lookup(fs->files, GSIZE_TO_POINTER(inode));
+}
+
+OpenFile *open_file_use(StoreFs *fs, uint64_t inode)
+{
+	OpenFile *file = open_file_find(fs, inode);
+	const TreeNode *node;
+
+	if (!file) {
+		node = tree_by_inode(fs_tree(fs), inode);
+		if (!node || tree_node_is_directory(node))
+			return NULL;
+		file = g_new0(OpenFile, 1);
+		file->inode = inode;
+		file->data = g_bytes_ref(tree_node_data(node));
+		g_queue_init(&file->waiting);
+		g_hash_table_insert(fs->files, GSIZE_TO_POINTER(inode), file);
+	}
+	file->n_users++;
+	return file;
+}
+
+void open_file_unuse(StoreFs *fs, OpenFile *file)
+{
+	assert(file->n_users > 0);
+
+	if (--file->n_users > 0)
+		return;
+
+	/* A close that is not committed is a user. */
+	assert(g_queue_is_empty(&file->waiting));
+	g_hash_table_remove(fs->files, GSIZE_TO_POINTER(file->inode));
+	g_bytes_unref(file->data);
+	g_free(file);
+}
+
+bool defer(fuse_req_t req, uint64_t inode, DeferredRun run, fuse_ino_t number, const char *name,
+	size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	OpenFile *file = open_file_find(fs_of(req), inode);
+	Deferred *deferred;
+
+	if (!file || file->n_closing == 0)
+		return false;
+
+	deferred = g_new0(Deferred, 1);
+	deferred->req = req;
+	deferred->run = run;
+	deferred->number = number;
+	deferred->name = g_strdup(name);
+	deferred->size = size;
+	deferred->offset = offset;
+	deferred->has_fi = fi != NULL;
+	if (fi)
+		deferred->fi = *fi;
+	g_queue_push_tail(&file->waiting, deferred);
+	return true;
+}
+
+void open_file_closing(OpenFile *file)
+{
+	file->n_closing++;
+}
+
+void open_file_closed(StoreFs *fs, OpenFile *file)
+{
+	GQueue ready;
+
+	assert(file->n_closing > 0);
+
+	if (--file->n_closing > 0)
+		return;
+
+	/* What runs may close the file again, and defer anew. */
+	ready = file->waiting;
+	g_queue_init(&file->waiting);
+	while (!g_queue_is_empty(&ready)) {
+		Deferred *deferred = g_queue_pop_head(&ready);
+
+		deferred->run(deferred->req, deferred->number, deferred->name, deferred->size,
+			deferred->offset, deferred->has_fi ? &deferred->fi : NULL);
+		g_free(deferred->name);
+		g_free(deferred);
+	}
+}
+
+void open_file_abandon(OpenFile *file)
+{
+	while (!g_queue_is_empty(&file->waiting)) {
+		Deferred *deferred = g_queue_pop_head(&file->waiting);
+
+		(void)fuse_reply_err(deferred->req, EIO);
+		g_free(deferred->name);
+		g_free(deferred);
+	}
+}
+
+/* --- Requests ------------------------------------------------------------------------------ */
+
+static void request_free(Request *request)
+{
+	g_hash_table_remove(request->fs->requests, request);
+	if (request->file)
+		open_file_unuse(request->fs, request->file);
+	g_clear_pointer(&request->data, g_bytes_unref);
+	g_free(request->name);
+	g_free(request);
+}
+
+static void request_done(Request *request, int result)
+{
+	request->finish(request, result);
+	request_free(request);
+}
+
+static void request_answer(ChangeToken *token, int result)
+{
+	Request *request = (Request *)token;
+
+	/* The operation names the file by path and inode; somebody has renamed or removed it
+	 * before its turn. */
+	if (result == -ENOENT && request->type != OP_INVALID && request->n_tries++ < TRIES_MAX) {
+		request_submit_content(request);
+		return;
+	}
+	request_done(request, result);
+}
+
+Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result))
+{
+	Request *request = g_new0(Request, 1);
+
+	request->token.answer = request_answer;
+	request->fs = fs_of(req);
+	request->req = req;
+	request->finish = finish;
+	request->mtime_s = -1;
+	(void)g_hash_table_add(request->fs->requests, request);
+	return request;
+}
+
+void request_submit(Request *request, Op *take_op)
+{
+	StoreFsBackend *backend = &request->fs->backend;
+	int r;
+
+	take_op->mtime_s = (uint32_t)(g_get_real_time() / G_USEC_PER_SEC);
+	if (take_op->type == OP_UTIME)
+		take_op->mtime_s = (uint32_t)request->mtime_s;
+	r = request->fs->stopping ? -EROFS
+				  : backend->submit(backend->data, take_op, &request->token);
+	if (r < 0) {
+		(void)op_free(take_op);
+		request_done(request, r);
+	}
+}
+
+/* --- Changes of content -------------------------------------------------------------------- */
+
+/* The caller's bytes behind offset zeros. */
+static GBytes *content_behind_gap(const Request *request)
+{
+	g_autofree uint8_t *content = g_malloc0(request->offset + request->size + 1);
+	size_t size = 0;
+	const void *data = request->data ? g_bytes_get_data(request->data, &size) : NULL;
+
+	if (size > 0)
+		memcpy(content + request->offset, data, size);
+	return g_bytes_new_take(g_steal_pointer(&content), request->offset + size);
+}
+
+/* The same change for a file that nobody can find any more. */
+static void change_orphan(Request *request)
+{
+	OpenFile *file = request->file;
+	size_t old_size, size, data_size = 0;
+	const uint8_t *old = g_bytes_get_data(file->data, &old_size);
+	const void *data = request->data ? g_bytes_get_data(request->data, &data_size) : NULL;
+	uint64_t offset = request->append ? old_size : request->offset;
+	uint8_t *content;
+
+	if (request->type == OP_REPLACE)
+		old_size = 0;
+	size = request->type == OP_TRUNCATE ? offset : MAX(old_size, offset + data_size);
+	if (size > request->fs->limits.file_max) {
+		request_done(request, -EFBIG);
+		return;
+	}
+	content = g_malloc0(size + 1);
+	memcpy(content, old, MIN(old_size, size));
+	if (data_size > 0)
+		memcpy(content + offset, data, data_size);
+	g_bytes_unref(file->data);
+	file->data = g_bytes_new_take(content, size);
+	request_done(request, 0);
+}
+
+void request_submit_content(Request *request)
+{
+	const Tree *tree = fs_tree(request->fs);
+	const TreeNode *node = tree_by_inode(tree, request->inode);
+	g_autofree char *path = NULL;
+	Op *op;
+
+	assert(request->type == OP_WRITE || request->type == OP_REPLACE ||
+		request->type == OP_TRUNCATE);
+
+	/* Here already, so that a gap of terabytes is never filled. */
+	if (request->offset > request->fs->limits.file_max ||
+		request->offset + request->size > request->fs->limits.file_max) {
+		request_done(request, -EFBIG);
+		return;
+	}
+	if (!node) {
+		if (request->file)
+			change_orphan(request);
+		else
+			request_done(request, -ENOENT);
+		return;
+	}
+
+	path = tree_node_dup_path(tree, node);
+	op = op_new(request->type, path);
+	op->inode = request->inode;
+	if (request->type == OP_REPLACE) {
+		op->data = content_behind_gap(request);
+	} else {
+		op->offset = request->append ? 0 : request->offset;
+		if (request->append)
+			op->flags |= OP_FLAG_APPEND;
+		if (request->data)
+			op->data = g_bytes_ref(request->data);
+	}
+	request_submit(request, op);
+}
+
+void finish_result(Request *request, int result)
+{
+	(void)fuse_reply_err(request->req, -result);
+}
