@@ -115,10 +115,11 @@ static char *ask_without_echo(FILE *terminal, const char *prompt)
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 
-	(void)fputs(prompt, terminal);
-	(void)fflush(terminal);
+	/* Before the prompt: what is typed in answer to it must neither show nor be flushed. */
 	if (tcsetattr(fileno(terminal), TCSAFLUSH, &hidden) < 0)
 		return NULL;
+	(void)fputs(prompt, terminal);
+	(void)fflush(terminal);
 	line = read_line(terminal);
 	(void)tcsetattr(fileno(terminal), TCSAFLUSH, &shown);
 	(void)fputc('\n', terminal);
