@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* LXC's configuration of a container on this host: the facts that lxcgen.h asks for, and the files
+ * below /var/lib/lxc/CTID. */
+
+#include <glib.h>
+
+#include "agent/ct/section.h"
+#include "base/paths.h"
+
+/* Writes CTID's config, and rules.seccomp if it needs one, from section.  Warnings (array of char*,
+ * may be NULL) get one sentence each.  -EINVAL names the option that this host cannot satisfy. */
+int lxc_conf_write(unsigned vmid, const CtSection *section, const NodeConf *node,
+	GPtrArray *warnings, GError **err);
+
+/* Removes both files; 0 when there are none. */
+int lxc_conf_remove(unsigned vmid, GError **err);
