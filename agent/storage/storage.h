@@ -51,6 +51,7 @@ const char *storage_type(const Storage *storage);
 unsigned storage_content(const Storage *storage); /* StorageContent bits. */
 bool storage_shared(const Storage *storage);
 bool storage_disabled(const Storage *storage);
+bool storage_on_node(const Storage *storage, const char *node); /* Not kept from it by `nodes`. */
 const char *storage_property(const Storage *storage, const char *key); /* NULL: not set. */
 const char *storage_content_to_string(StorageContent content);
 
@@ -77,6 +78,7 @@ typedef struct VolumeInfo {
 	VolumeFormat format;
 	unsigned content;    /* One StorageContent bit. */
 	unsigned vmid;       /* 0: belongs to nobody. */
+	bool base;           /* Of a template: only read. */
 	uint64_t size_bytes; /* Of an image its nominal size. */
 	int64_t ctime_s;
 } VolumeInfo;
