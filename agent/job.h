@@ -55,6 +55,7 @@ typedef struct JobType {
 
 /* Each folder's jobs, ended by an entry without name; atoll-worker knows them all. */
 extern const JobType ct_jobs[];
+extern const JobType storage_jobs[];
 
 /* The type in a NULL-terminated array of such tables; NULL when there is none. */
 const JobType *job_type_find(const JobType *const *tables, const char *name);

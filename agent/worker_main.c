@@ -6,7 +6,7 @@
 
 int main(int argc, char **argv)
 {
-	static const JobType *const tables[] = {ct_jobs, NULL};
+	static const JobType *const tables[] = {ct_jobs, storage_jobs, NULL};
 
 	return worker_main(argc, argv, tables);
 }
