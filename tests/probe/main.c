@@ -9,7 +9,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } probes[] = {
+	{"bindmount", probe_bindmount},
 	{"guest-setup", probe_guest_setup},
+	{"storage", probe_storage},
 };
 
 int main(int argc, char **argv)

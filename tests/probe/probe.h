@@ -6,4 +6,6 @@
 
 /* argv[0] is the sub-command's name.  Returns the exit status: 0, or 1 with the reason on stderr.
  */
+int probe_bindmount(int argc, char **argv);
 int probe_guest_setup(int argc, char **argv);
+int probe_storage(int argc, char **argv);
