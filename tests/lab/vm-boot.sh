@@ -13,7 +13,12 @@ for word in $(cat /proc/cmdline); do
 done
 
 mount -t 9p -o trans=virtio,version=9p2000.L shared /mnt/shared
-cp -a "/mnt/lab/nodes/$name/etc/." /etc/
+if [ ! -e /etc/lab-node ]; then
+	# The first boot.  Debian's example would make the node a cluster of its own.
+	rm -f /etc/corosync/corosync.conf
+	cp -a "/mnt/lab/nodes/$name/etc/." /etc/
+	echo "$name" >/etc/lab-node
+fi
 hostname "$name"
 
 ip link set eth0 up

@@ -113,6 +113,7 @@ class Node:
             "staging": str(place.staging) if place.staging.exists() else "",
             "shared": str(place.shared),
             "btrfs": self.lab.state["btrfs"],
+            "cluster": self.lab.state["cluster"],
             "cgroups": [tree.as_dict() for tree in self.lab.trees],
             "services": services,
         }, indent=1))

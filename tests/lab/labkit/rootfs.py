@@ -66,6 +66,9 @@ def build(config):
         _mount("-o", "remount,bind,ro", disk / "usr")
     _mount("-t", "overlay", "-o", f"lowerdir=/etc,upperdir={node}/etc,workdir={node}/etc.work",
            "overlay", disk / "etc")
+    if not config["cluster"]:
+        # Debian's example is in the machine's /etc.
+        (disk / "etc/corosync/corosync.conf").unlink(missing_ok=True)
     _mount("--bind", config["shared"], disk / "mnt/shared")
     if config["btrfs"]:
         (disk / "srv/btrfs").mkdir(parents=True, exist_ok=True)
