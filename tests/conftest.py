@@ -1,33 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the tiers node, cluster and vm share: labs, and the logs of failures."""
 
-import os
-import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-sys.path.insert(0, str(TESTS / "lab"))
+sys.path[:0] = [str(TESTS), str(TESTS / "lab")]
 
 from labkit import template  # noqa: E402
-from labkit.cluster import Lab  # noqa: E402
-
-BUILD = os.environ.get("ATOLL_BUILD", str(TESTS.parent / "build"))
-LOGS = Path(os.environ.get("ATOLL_TEST_LOGS", TESTS.parent / "build/test-logs"))
-
-
-def fresh_lab(name, **options):
-    """A lab of this name, without what an earlier run may have left."""
-    lab = Lab(name)
-    with lab.locked():
-        lab.down()
-    lab = Lab(name)
-    with lab.locked():
-        lab.up(build=BUILD, **options)
-    return lab
+from support.labs import fresh_lab, keep_logs, make_whole  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -82,32 +65,6 @@ def n2(lab):
 @pytest.fixture
 def n3(lab):
     return lab.node("n3")
-
-
-def make_whole(lab):
-    """Heals the ring, powers on what is off, starts what is stopped."""
-    with lab.locked():
-        if len(lab.state["groups"]) > 1:
-            lab.heal()
-        for node in lab.nodes:
-            if not node.is_on():
-                node.power_on()
-        for node in lab.nodes:
-            node.wait_settled()
-            for service in node.services().values():
-                if service["state"] in ("stopped", "dead"):
-                    node.service("start", service["name"])
-        lab.wait_formed()
-
-
-def keep_logs(lab, nodeid):
-    """Copies the logs of a failed test's nodes to where tests/run keeps logs."""
-    target = LOGS / re.sub(r"[^A-Za-z0-9_.-]+", "-", nodeid)
-    for node in lab.nodes:
-        for path in node.logs():
-            copy = target / node.name / path.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Input that is wrong: one clear sentence, a status other than 0, and nothing left behind."""
+
+import pytest
+from support.product import create, refused, remove_containers
+
+
+@pytest.fixture(autouse=True)
+def no_containers(lab):
+    remove_containers(lab)
+    yield
+    remove_containers(lab)
+
+
+@pytest.mark.parametrize("vmid", ["0", "99", "1000000000", "-1", "abc", "100x", "", "../100"])
+def test_wrong_ctid(lab, n1, vmid):
+    refused(lab, n1, ["pct", "create", vmid, lab.busybox, "--rootfs", "local:1"])
+
+
+@pytest.mark.parametrize("option", [
+    ["--colour", "red"],
+    ["--memory", "1"],
+    ["--memory", "much"],
+    ["--cores", "0"],
+    ["--cores", "99999"],
+    ["--hostname", "no spaces allowed"],
+    ["--hostname", "x" * 300],
+    ["--net0", "bridge=vmbr0"],
+    ["--net0", "name=eth0,bridge=vmbr0,ip=10.0.0.300/24"],
+    ["--net0", "name=eth0,bridge=vmbr0,colour=red"],
+    ["--net32", "name=eth0,bridge=vmbr0"],
+    ["--ostype", "windows"],
+    ["--unprivileged", "perhaps"],
+    ["--rootfs"],
+    ["--description", "x" * 20000],
+])
+def test_wrong_option(lab, n1, option):
+    said = refused(lab, n1, ["pct", "create", "100", lab.busybox, "--rootfs", "local:1", *option])
+    assert option[0].lstrip("-") in said
+
+
+@pytest.mark.parametrize("rootfs", [
+    "nowhere:1", "local:-1", "local:much", "local:1,colour=red", "local:../../etc/1", "local:",
+    "/dev/sda",
+])
+def test_wrong_root(lab, n1, rootfs):
+    refused(lab, n1, ["pct", "create", "100", lab.busybox, "--rootfs", rootfs])
+
+
+def test_unknown_storage(lab, n1):
+    refused(lab, n1, ["pct", "create", "100", lab.busybox, "--rootfs", "nowhere:1"],
+            "nowhere", "does not exist")
+
+
+@pytest.mark.parametrize("volume", [
+    "local:vztmpl/missing.tar.gz", "local:vztmpl/../../../../etc/passwd", "nowhere:vztmpl/a.tar.gz",
+    "/missing.tar.gz", "local:iso/busybox.tar.gz", "",
+])
+def test_missing_template(lab, n1, volume):
+    refused(lab, n1, ["pct", "create", "100", volume, "--rootfs", "local:1"])
+
+
+def test_existing_id_on_the_same_and_on_another_node(lab, n1, n2):
+    create(n1, 100, lab.busybox)
+    for node in (n1, n2):
+        refused(lab, node, ["pct", "create", "100", lab.busybox, "--rootfs", "local:1"],
+                "already exists")
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no archive", b"\x1f\x8b\x08broken gzip"])
+@pytest.mark.parametrize("rootfs", ["local:1", "local:0"])
+def test_broken_tar(lab, n1, tmp_path, content, rootfs):
+    (tmp_path / "broken.tar.gz").write_bytes(content)
+    n1.put(tmp_path / "broken.tar.gz", "/var/lib/vz/template/cache/broken.tar.gz")
+    refused(lab, n1, ["pct", "create", "100", "local:vztmpl/broken.tar.gz", "--rootfs", rootfs])
+    n1.ok(["rm", "/var/lib/vz/template/cache/broken.tar.gz"])
+
+
+def test_tar_that_ends_too_early(lab, n1, tmp_path):
+    whole = (n1.disk / "var/lib/vz/template/cache/busybox.tar.gz").read_bytes()
+    (tmp_path / "short.tar.gz").write_bytes(whole[:len(whole) // 2])
+    n1.put(tmp_path / "short.tar.gz", "/var/lib/vz/template/cache/short.tar.gz")
+    refused(lab, n1, ["pct", "create", "100", "local:vztmpl/short.tar.gz", "--rootfs", "local:1"])
+    n1.ok(["rm", "/var/lib/vz/template/cache/short.tar.gz"])
+
+
+@pytest.fixture
+def big_template(lab, n1, tmp_path):
+    """A template with 64 MiB that do not compress away on disk."""
+    n1.ok(["sh", "-c", """
+        set -e
+        mkdir -p /tmp/big/root /tmp/big/etc /tmp/big/sbin
+        tar -C /tmp/big -xzf /var/lib/vz/template/cache/busybox.tar.gz
+        dd if=/dev/urandom of=/tmp/big/root/big bs=1M count=64 status=none
+        tar -C /tmp/big -cf /var/lib/vz/template/cache/big.tar .
+        gzip -1 /var/lib/vz/template/cache/big.tar
+        rm -r /tmp/big"""])
+    yield "local:vztmpl/big.tar.gz"
+    n1.ok(["rm", "/var/lib/vz/template/cache/big.tar.gz"])
+
+
+def test_volume_too_small_for_the_template(lab, n1, big_template):
+    refused(lab, n1, ["pct", "create", "100", big_template, "--rootfs", "local:0.03"], "space")
+
+
+@pytest.mark.parametrize("rootfs", ["local:0", "local:1"])
+def test_full_disk_while_unpacking(lab, n1, big_template, rootfs):
+    n1.ok(["mkdir", "-p", "/var/lib/vz/images", "/var/lib/vz/private"])
+    for folder in ("images", "private"):
+        n1.ok(["mount", "-t", "tmpfs", "-o", "size=24M", "tmpfs", f"/var/lib/vz/{folder}"])
+    try:
+        refused(lab, n1, ["pct", "create", "100", big_template, "--rootfs", rootfs])
+    finally:
+        for folder in ("images", "private"):
+            n1.run(["umount", f"/var/lib/vz/{folder}"])
+
+
+def test_missing_bridge(lab, n1):
+    create(n1, 100, lab.busybox, "--net0", "name=eth0,bridge=vmbr9")
+    refused(lab, n1, ["pct", "start", "100"], "vmbr9")
+    assert "stopped" in n1.ok(["pct", "status", "100"])
+
+
+@pytest.mark.parametrize("command", [
+    ["start"], ["stop"], ["shutdown"], ["config"], ["status"], ["destroy"], ["unlock"],
+    ["exec", "--", "true"],
+])
+def test_a_container_that_is_not_there(lab, n1, command):
+    refused(lab, n1, ["pct", command[0], "999", *command[1:]])
+
+
+def test_unknown_command(lab, n1):
+    refused(lab, n1, ["pct", "dance"])
+    refused(lab, n1, ["pct"])
