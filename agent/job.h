@@ -9,11 +9,11 @@
  *	 "upid": "UPID:…" (a task; absent for a request that is answered at once),
  *	 "params": {"ostemplate": "local:vztmpl/x.tar.gz", …}}
  *
- * kind (agent/methods.h)  job comes on   0, 1, 2 are             result goes to
- * API_TASK                0              /dev/null, log, log     last line of the log
- * API_WORKER              0              /dev/null, 2, agent's 2 the agent's pipe
- * API_STREAM              3, a socket    the client's terminal   3
- *                                        or pipes
+ * kind (agent/methods.h)  job comes on        1 and 2 are              answer goes to
+ * API_TASK                0, a pipe           the task's log           last line of the log
+ * API_WORKER              0, a pipe           the agent's 2            the agent's pipe
+ * API_STREAM              --stream=FD,        the client's terminal or that socket
+ *                         a socket            pipes, 0 too
  *
  * A task's log is opened and ended by the worker itself (`TASK OK`, `TASK WARNINGS: N`, `TASK
  *ERROR: text`), so that it is complete even when the agent was restarted meanwhile.  The other two
@@ -27,10 +27,7 @@
 #include <glib.h>
 
 /* A job's JSON and its answer are at most this long. */
-#define JOB_SIZE_MAX (4 * 1024 * 1024)
-
-/* Descriptor on which a stream's worker finds its job. */
-#define JOB_STREAM_FD 3
+#define JOB_SIZE_MAX (1024 * 1024)
 
 typedef struct Job {
 	const char *type;

@@ -378,6 +378,26 @@ static const SchemaOption content_params[] = {
 	{0},
 };
 
+static const SchemaOption alloc_params[] = {
+	{
+		.name = "filename",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_REQUIRED,
+		.length_max = 255,
+		.description = "Name of the volume; empty: choose one",
+	},
+	{
+		.name = "size",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_REQUIRED,
+		.length_max = 32,
+		.format_description = "\\d+[MG]?",
+		.description = "Size in KiB, or with M or G",
+	},
+	PARAM_VMID(SCHEMA_REQUIRED, "Container that it is for"),
+	{0},
+};
+
 /* --- the table ---------------------------------------------------------------------------------
  */
 
@@ -434,8 +454,12 @@ const ApiMethod api_methods[] = {
 		"State and space of a storage"},
 	{"GET", "/nodes/{node}/storage/{storage}/content", API_READ, NULL, content_params, NULL,
 		"Volumes of a storage; templates with content=vztmpl"},
+	{"POST", "/nodes/{node}/storage/{storage}/content", API_WORKER, "imgalloc", alloc_params,
+		NULL, "Make a volume"},
 	{"GET", "/nodes/{node}/storage/{storage}/content/{volume}", API_READ, NULL, NULL, NULL,
 		"A volume and its path on the node"},
+	{"DELETE", "/nodes/{node}/storage/{storage}/content/{volume}", API_TASK, "imgdel", NULL,
+		NULL, "Delete a volume"},
 	{0},
 };
 

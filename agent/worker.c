@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
+#include "agent/api/tasklog.h"
 #include "agent/api/upid.h"
 #include "base/err.h"
 #include "base/fileutil.h"
@@ -97,25 +97,16 @@ static int worker_open_log(const char *upid, int *ret_fd, GError **err)
 static void worker_end_log(int fd, const Job *job, int r, const GError *err)
 {
 	g_autofree char *line = NULL;
-	struct stat st;
-	char last = '\n';
 
 	if (r < 0)
-		line = g_strdup_printf("TASK ERROR: %s\n", err->message);
+		line = g_strdup_printf("TASK ERROR: %s", err->message);
 	else if (job->n_warnings > 0)
-		line = g_strdup_printf("TASK WARNINGS: %u\n", job->n_warnings);
+		line = g_strdup_printf("TASK WARNINGS: %u", job->n_warnings);
 	else
-		line = g_strdup("TASK OK\n");
+		line = g_strdup("TASK OK");
 
-	/* A reason of several lines must not hide which line is the last one. */
-	g_strdelimit(line, "\n\r", ' ');
-	line[strlen(line) - 1] = '\n';
-
-	/* Programs run by the job share the log and may have left a line unfinished. */
-	if (fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 &&
-		last != '\n')
-		(void)file_write_all(fd, "\n", 1);
-	(void)file_write_all(fd, line, strlen(line));
+	/* When it cannot be written (disk full) the agent sees a task without end. */
+	(void)tasklog_finish(fd, line);
 }
 
 /* The answer of a job that is no task. */
@@ -182,26 +173,60 @@ static int worker_request(Job *job, const JobType *const *tables, int fd)
 	return r < 0 ? 1 : 0;
 }
 
+/* The descriptor in --stream=FD; -1 without arguments, -EINVAL for anything else. */
+static int worker_stream_fd(int argc, char **argv)
+{
+	guint64 fd;
+
+	if (argc == 1)
+		return -1;
+	if (argc != 2 || !g_str_has_prefix(argv[1], "--stream=") ||
+		!g_ascii_string_to_unsigned(argv[1] + strlen("--stream="), 10, 3, 65535, &fd, NULL))
+		return -EINVAL;
+	return (int)fd;
+}
+
+/* Keeps the way for the answer apart: what a library or a program prints must not get into it. */
+static int worker_keep_answer_fd(int stream_fd, int *ret_fd)
+{
+	auto_close int fd = -1;
+
+	if (stream_fd >= 0) {
+		if (fcntl(stream_fd, F_SETFD, FD_CLOEXEC) < 0)
+			return -errno;
+		/* Our session is new; the terminal that the agent made becomes its own. */
+		if (isatty(STDIN_FILENO))
+			(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+		*ret_fd = stream_fd;
+		return 0;
+	}
+
+	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return -errno;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
 int worker_main(int argc, char **argv, const JobType *const *tables)
 {
-	bool is_stream = argc == 2 && str_equal(argv[1], "--stream");
+	int stream_fd = worker_stream_fd(argc, argv);
 	auto_close int answer_fd = -1;
 	g_autoptr(GError) err = NULL;
 	json_auto_t *root = NULL;
 	Job job;
-	int job_fd = is_stream ? JOB_STREAM_FD : STDIN_FILENO;
 	int r;
 
 	assert(tables);
 
-	if (argc > 1 && !is_stream) {
-		fprintf(stderr, "usage: %s [--stream] (started by atolld)\n", argv[0]);
+	if (stream_fd == -EINVAL) {
+		fprintf(stderr, "usage: %s [--stream=FD] (started by atolld)\n", argv[0]);
 		return 2;
 	}
 	log_open("atoll-worker", LOG_TARGET_STDERR);
 	worker_catch_sigterm();
 
-	r = worker_read_job(job_fd, &root, &err);
+	r = worker_read_job(stream_fd >= 0 ? stream_fd : STDIN_FILENO, &root, &err);
 	if (r >= 0)
 		r = job_from_json(root, &job, &err);
 	if (r < 0) {
@@ -213,17 +238,7 @@ int worker_main(int argc, char **argv, const JobType *const *tables)
 
 	if (job.upid)
 		return worker_task(&job, tables);
-
-	/* Whatever a library or a program prints must not get into the answer. */
-	answer_fd = fcntl(is_stream ? JOB_STREAM_FD : STDOUT_FILENO, F_DUPFD_CLOEXEC, 4);
-	if (answer_fd < 0)
+	if (worker_keep_answer_fd(stream_fd, &answer_fd) < 0)
 		return 2;
-	if (is_stream) {
-		(void)close(JOB_STREAM_FD);
-		if (isatty(STDIN_FILENO))
-			(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
-	} else if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-		return 2;
-	}
 	return worker_request(&job, tables, answer_fd);
 }

@@ -9,7 +9,7 @@
 
 /* The whole main of a worker program that knows the jobs in tables (NULL-terminated).
  *
- *	PROGRAM [--stream]	job on descriptor 0, or for a stream on JOB_STREAM_FD
+ *	PROGRAM [--stream=FD]	job on descriptor 0, or for a stream on socket FD
  *
  * Returns the exit status: 0 when the job succeeded, 1 when it failed, 2 when there was none. */
 int worker_main(int argc, char **argv, const JobType *const *tables);
