@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/api/recovery.h"
+
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "base/macro.h"
+#include "base/paths.h"
+
+/* In a directory that is empty after a boot: `startall` has been started since. */
+#define BOOT_MARK PATH_RUN "/started"
+
+static int start_task(Agent *agent, const char *type, unsigned vmid, json_t *params)
+{
+	TaskRequest request = {.type = type, .vmid = vmid, .user = "root@pam", .params = params};
+	g_autofree char *upid = NULL;
+	g_autoptr(GError) err = NULL;
+	int r = task_start(agent->tasks, &request, &upid, &err);
+
+	if (r < 0)
+		log_err("Cannot start task %s for CT %u: %s", type, vmid, err->message);
+	return r;
+}
+
+void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid)
+{
+	g_autofree char *id = g_strdup_printf("%u", vmid);
+	json_auto_t *params = NULL;
+
+	assert(agent);
+	assert(type);
+
+	if (vmid == 0 || str_equal(type, "recover"))
+		return;
+	params = json_pack("{s:s, s:s, s:s}", "type", type, "upid", upid ?: "", "vmid", id);
+	assert(params);
+	(void)start_task(agent, "recover", vmid, params);
+}
+
+static bool is_left_over(Agent *agent, unsigned vmid)
+{
+	g_autoptr(CtConfig) config = NULL;
+
+	if (task_set_busy(agent->tasks, vmid) ||
+		ct_file_load(&agent->store, NULL, vmid, &config, NULL, NULL, NULL) < 0)
+		return false;
+	return str_equal(ct_section_get(ct_config_current(config), "lock"), "create");
+}
+
+void recovery_scan(Agent *agent)
+{
+	g_autoptr(GArray) ids = NULL;
+	g_autoptr(GError) err = NULL;
+
+	assert(agent);
+
+	if (ct_file_list(&agent->store, NULL, &ids, &err) < 0) {
+		log_warning("Cannot look for unfinished containers: %s", err->message);
+		return;
+	}
+	for (unsigned i = 0; i < ids->len; i++) {
+		unsigned vmid = g_array_index(ids, unsigned, i);
+
+		if (is_left_over(agent, vmid))
+			recovery_start(agent, "vzcreate", vmid, NULL);
+	}
+}
+
+void recovery_start_all(Agent *agent)
+{
+	json_auto_t *params = json_object();
+	int fd = open(BOOT_MARK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert(agent);
+
+	if (fd < 0) {
+		if (errno != EEXIST)
+			log_warning_errno(-errno, "Cannot make '%s'", BOOT_MARK);
+		return;
+	}
+	(void)close(fd);
+	(void)start_task(agent, "startall", 0, params);
+}
