@@ -31,7 +31,6 @@
 #include "agent/ct/options.h"
 #include "base/err.h"
 #include "base/macro.h"
-#include "base/propstring.h"
 
 #define ENVIRONMENT_KEY    "lxc.environment.runtime"
 #define SNAPSHOT_NAME_MAX  40
@@ -461,21 +460,6 @@ static void print_description(GString *to, const char *description)
 	}
 }
 
-/* The volume of a rootfs, mpN or unusedN value, owned by the caller; NULL if it has none that can be
- * understood. */
-static char *volume_of(const char *key, const char *value)
-{
-	const SchemaOption *option = schema_find(ct_options, key, NULL);
-	g_autoptr(PropString) ps = NULL;
-
-	if (!option || !(option->props == ct_rootfs_props || option->props == ct_mp_props ||
-			       option->props == ct_unused_props))
-		return NULL;
-	if (propstring_parse(option->props, SCHEMA_FILE, value, &ps, NULL) < 0)
-		return NULL;
-	return g_strdup(propstring_get(ps, "volume"));
-}
-
 /* Volumes of rootfs and mpN. */
 static GHashTable *used_volumes(const CtSection *section)
 {
@@ -486,7 +470,7 @@ static GHashTable *used_volumes(const CtSection *section)
 		const char *key = g_ptr_array_index(keys, i);
 		char *volume = g_str_has_prefix(key, "unused")
 				       ? NULL
-				       : volume_of(key, ct_section_get(section, key));
+				       : ct_section_dup_volume(section, key);
 
 		if (volume)
 			g_hash_table_add(used, volume);
@@ -495,7 +479,7 @@ static GHashTable *used_volumes(const CtSection *section)
 }
 
 /* used: volumes in use, NULL outside the current section. */
-static bool is_left_out(const char *key, const char *value, GHashTable *used)
+static bool is_left_out(const CtSection *section, const char *key, GHashTable *used)
 {
 	g_autofree char *volume = NULL;
 
@@ -508,7 +492,7 @@ static bool is_left_out(const char *key, const char *value, GHashTable *used)
 	if (!g_str_has_prefix(key, "unused"))
 		return false;
 
-	volume = volume_of(key, value);
+	volume = ct_section_dup_volume(section, key);
 	return volume && g_hash_table_contains(used, volume);
 }
 
@@ -542,10 +526,9 @@ static int print_section(GString *to, const CtSection *section, GHashTable *used
 		print_description(to, description);
 	for (unsigned i = 0; i < keys->len && r == 0; i++) {
 		const char *key = g_ptr_array_index(keys, i);
-		const char *value = ct_section_get(section, key);
 
-		if (!is_left_out(key, value, used))
-			r = print_line(to, key, value, err);
+		if (!is_left_out(section, key, used))
+			r = print_line(to, key, ct_section_get(section, key), err);
 	}
 	if (env)
 		print_environment(to, env);

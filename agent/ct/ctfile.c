@@ -66,7 +66,7 @@ int ct_file_load(const CtStore *store, const char *node, unsigned vmid, CtConfig
 		return store_failed(err, r, "read", vmid);
 	r = ct_config_parse(text, size, false, ret, warnings, err);
 	if (r < 0)
-		return err_prefix(err, r, "configuration of CT %u: ", vmid);
+		return err_prefix(err, r, "configuration of CT %u", vmid);
 
 	if (ret_digest)
 		*ret_digest = ct_config_dup_digest(text, size);

@@ -5,6 +5,7 @@
 
 #include "agent/ct/options.h"
 #include "base/macro.h"
+#include "base/propstring.h"
 
 struct CtSection {
 	GTree *options; /* char * key → char * value, both owned. */
@@ -195,4 +196,51 @@ bool ct_section_is_empty(const CtSection *section)
 	assert(section);
 
 	return g_tree_nnodes(section->options) == 0 && section->raw->len == 0;
+}
+
+/* The table of a volume option's keys, NULL for other options. */
+static const SchemaOption *volume_props(const char *key)
+{
+	const SchemaOption *option = schema_find(ct_options, key, NULL);
+
+	if (!option || !(option->props == ct_rootfs_props || option->props == ct_mp_props ||
+			       option->props == ct_unused_props))
+		return NULL;
+	return option->props;
+}
+
+bool ct_key_is_volume(const char *key)
+{
+	assert(key);
+
+	return volume_props(key);
+}
+
+char *ct_section_dup_volume(const CtSection *section, const char *key)
+{
+	const SchemaOption *props = volume_props(key);
+	const char *value = ct_section_get(section, key);
+	g_autoptr(PropString) ps = NULL;
+
+	if (!props || !value || propstring_parse(props, SCHEMA_FILE, value, &ps, NULL) < 0)
+		return NULL;
+	return g_strdup(propstring_get(ps, "volume"));
+}
+
+bool ct_section_uses_volume(const CtSection *section, const char *volume)
+{
+	g_autoptr(GPtrArray) keys = ct_section_keys(section);
+
+	assert(volume);
+
+	for (unsigned i = 0; i < keys->len; i++) {
+		const char *key = g_ptr_array_index(keys, i);
+		g_autofree char *named = g_str_has_prefix(key, "unused")
+						 ? NULL
+						 : ct_section_dup_volume(section, key);
+
+		if (str_equal(named, volume))
+			return true;
+	}
+	return false;
 }

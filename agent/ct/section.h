@@ -51,3 +51,13 @@ bool ct_section_has_raw(const CtSection *section, const char *key);
 void ct_section_clear(CtSection *section);
 void ct_section_copy(CtSection *to, const CtSection *from);
 bool ct_section_is_empty(const CtSection *section);
+
+/* Whether key is an option that names a volume: rootfs, mpN, unusedN. */
+bool ct_key_is_volume(const char *key);
+
+/* The volume that such an option names ("local:100/vm-100-disk-0.raw", "/srv/data", "local:8"),
+ * owned by the caller.  NULL when it is not set, cannot be understood, or is another option. */
+char *ct_section_dup_volume(const CtSection *section, const char *key);
+
+/* Whether rootfs or one of the mpN names volume. */
+bool ct_section_uses_volume(const CtSection *section, const char *volume);
