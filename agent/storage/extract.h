@@ -31,7 +31,7 @@ typedef struct ExtractOptions {
 /* Unpacks archive_path (tar, plain or compressed by gzip, bzip2, xz, zstd or lzop) into
  * rootfs_path.
  *
- * Entries below ./dev are left out, and what exists already stays (except that directories get the
+ * Entries below ./dev, and lost+found, are left out, and what exists already stays (except that directories get the
  * archive's attributes).  Owners, modes, times, ACLs, user.* and security.capability attributes,
  * hard links and holes are kept.  Names that lead upwards ("..") or through a link of the same
  * archive are refused.

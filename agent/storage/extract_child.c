@@ -19,12 +19,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/storage/idnames.h"
+#include "base/fileutil.h"
 #include "base/macro.h"
 
-/* Bytes read from the archive's file at a time. */
+/* Bytes read at a time, and kept between the two processes. */
 #define READ_SIZE (256 * 1024)
+#define PIPE_SIZE (1024 * 1024)
 
 /* Warnings that are passed on; a broken archive could have millions. */
 #define WARNINGS_MAX 100
@@ -34,6 +38,8 @@
 
 struct unpacking {
 	const ExtractChild *child;
+	int tar_fd;         /* The decompressed archive. */
+	pid_t decompressor; /* Writes to the other end. */
 	struct archive *reader;
 	struct archive *disk;
 	unsigned n_entries;
@@ -149,6 +155,12 @@ static void lock_in(const ExtractChild *child)
 	(void)umask(0);
 }
 
+/* One entry of an ACL, as libarchive takes it apart. */
+struct acl_entry {
+	int type, permset, tag;
+	int id; /* Negative: only a name. */
+};
+
 static const char *error_text(struct archive *archive)
 {
 	const char *text = archive_error_string(archive);
@@ -156,10 +168,88 @@ static const char *error_text(struct archive *archive)
 	return text ? text : "unknown error";
 }
 
-G_NORETURN static void fail_broken(const struct unpacking *u)
+G_NORETURN static void fail_broken(const ExtractChild *child, struct archive *reader)
 {
 	/* The parent puts the archive's name in front. */
-	fail(u->child, EBADMSG, "the archive is broken: %s", error_text(u->reader));
+	fail(child, EBADMSG, "the archive is broken: %s", error_text(reader));
+}
+
+/* Writes the decompressed archive to fd.  Filters are named one by one: "all" of libarchive has
+ * some that run programs, and in the new root these would be the archive's. */
+G_NORETURN static void decompress(const ExtractChild *child, int fd)
+{
+	struct archive *reader = archive_read_new();
+	struct archive_entry *entry;
+	la_int64_t offset;
+	const void *block;
+	size_t size;
+	int r;
+
+	assert(reader);
+	(void)archive_read_support_filter_gzip(reader);
+	(void)archive_read_support_filter_bzip2(reader);
+	(void)archive_read_support_filter_xz(reader);
+	(void)archive_read_support_filter_zstd(reader);
+	(void)archive_read_support_format_empty(reader);
+	(void)archive_read_support_format_raw(reader);
+	if (archive_read_open_fd(reader, child->archive_fd, READ_SIZE) != ARCHIVE_OK)
+		fail_broken(child, reader);
+	r = archive_read_next_header(reader, &entry);
+	while (r == ARCHIVE_OK) {
+		r = archive_read_data_block(reader, &block, &size, &offset);
+		/* An unpacker that has failed has also said why. */
+		if (r == ARCHIVE_OK && file_write_all(fd, block, size) < 0)
+			_exit(EXIT_FAILURE);
+	}
+	if (r != ARCHIVE_EOF)
+		fail_broken(child, reader);
+	_exit(EXIT_SUCCESS);
+}
+
+/* Decompressing and making files each take about half of the time, so each has a process. */
+static void start_decompressor(struct unpacking *u)
+{
+	int pipe_fds[2];
+
+	fail_unless(u->child, pipe2(pipe_fds, O_CLOEXEC) == 0, "make a pipe");
+	(void)fcntl(pipe_fds[0], F_SETPIPE_SZ, PIPE_SIZE); /* Else there are a few more switches. */
+	u->decompressor = fork();
+	fail_unless(u->child, u->decompressor >= 0, "fork");
+	if (u->decompressor == 0) {
+		fail_unless(u->child, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "follow the parent");
+		(void)close(pipe_fds[0]);
+		decompress(u->child, pipe_fds[1]);
+	}
+	(void)close(pipe_fds[1]);
+	u->tar_fd = pipe_fds[0];
+}
+
+/* Reads on to the end of the archive, behind which the checksum may be, and makes sure that it was
+ * good. */
+static void finish_decompressor(struct unpacking *u)
+{
+	char rest[4096];
+	int status;
+
+	while (read(u->tar_fd, rest, sizeof(rest)) > 0)
+		;
+	if (waitpid(u->decompressor, &status, 0) < 0 || status != 0)
+		_exit(EXIT_FAILURE); /* It has said why. */
+}
+
+static void warn(struct unpacking *u, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static void warn(struct unpacking *u, const char *format, ...)
+{
+	char sentence[EXTRACT_MESSAGE_MAX];
+	va_list args;
+
+	if (++u->n_warnings > WARNINGS_MAX)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(sentence, sizeof(sentence) - 32, format, args);
+	va_end(args);
+	send_message(u->child, EXTRACT_MESSAGE_WARN "%s", sentence);
 }
 
 /* An entry could not be unpacked as it should.  Ends the process, unless the caller wants to go
@@ -174,15 +264,15 @@ static void entry_failed(struct unpacking *u, const char *path)
 	if (!u->child->ignore_errors && code != EOPNOTSUPP)
 		fail(u->child, code > 0 ? code : EIO, "cannot unpack '%s': %s", path,
 			error_text(u->disk));
-	if (++u->n_warnings <= WARNINGS_MAX)
-		send_message(u->child, EXTRACT_MESSAGE_WARN "cannot unpack '%s': %s", path,
-			error_text(u->disk));
+	warn(u, "cannot unpack '%s': %s", path, error_text(u->disk));
 }
 
-/* Name without leading "/" and "./", "." for the root itself; owned by the caller.  NULL when it
- * has a component "..", or is no usable name at all. */
+/* Name without leading "/" and "./" and final "/", "." for the root itself; owned by the caller.
+ * NULL when it has a component "..", or is no usable name at all. */
 static char *normalize(const char *name)
 {
+	size_t length;
+
 	if (!name || !*name || strlen(name) > PATH_LENGTH_MAX)
 		return NULL;
 	for (;;) {
@@ -198,7 +288,10 @@ static char *normalize(const char *name)
 		if (part[0] == '.' && part[1] == '.' && (!part[2] || part[2] == '/'))
 			return NULL;
 	}
-	return g_strdup(*name ? name : ".");
+	length = strlen(name);
+	while (length > 0 && name[length - 1] == '/')
+		length--;
+	return length > 0 ? g_strndup(name, length) : g_strdup(".");
 }
 
 static void bytes_destroy(void *data)
@@ -233,6 +326,42 @@ static void filter_xattrs(struct archive_entry *entry)
 	}
 }
 
+/* Archives may name the users and groups of ACLs instead of numbering them.  Without a number an
+ * entry cannot be set: then the file gets no ACL, and a warning says so. */
+static void number_acl(struct unpacking *u, struct archive_entry *entry, const char *path)
+{
+	g_autoptr(GArray) acl = g_array_new(FALSE, FALSE, sizeof(struct acl_entry));
+	g_autofree char *unknown = NULL;
+	struct acl_entry e;
+	const char *name;
+
+	if (archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_POSIX1E) <= 0)
+		return;
+	while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_POSIX1E, &e.type, &e.permset,
+		       &e.tag, &e.id, &name) == ARCHIVE_OK) {
+		bool is_user = e.tag == ARCHIVE_ENTRY_ACL_USER;
+
+		if (e.id < 0 && name && (is_user || e.tag == ARCHIVE_ENTRY_ACL_GROUP)) {
+			int64_t id = id_by_name(is_user ? "/etc/passwd" : "/etc/group", name);
+
+			if (id < 0 && !unknown)
+				unknown = g_strdup(name);
+			e.id = (int)id;
+		}
+		g_array_append_val(acl, e);
+	}
+
+	archive_entry_acl_clear(entry);
+	if (unknown) {
+		warn(u, "'%s' gets no ACL, as its '%s' is not known", path, unknown);
+		return;
+	}
+	for (unsigned i = 0; i < acl->len; i++) {
+		e = g_array_index(acl, struct acl_entry, i);
+		(void)archive_entry_acl_add_entry(entry, e.type, e.permset, e.tag, e.id, NULL);
+	}
+}
+
 static void copy_data(struct unpacking *u, const char *path)
 {
 	for (;;) {
@@ -244,7 +373,7 @@ static void copy_data(struct unpacking *u, const char *path)
 		if (r == ARCHIVE_EOF)
 			return;
 		if (r < ARCHIVE_WARN)
-			fail_broken(u);
+			fail_broken(u->child, u->reader);
 		if (archive_write_data_block(u->disk, block, size, offset) < ARCHIVE_OK) {
 			entry_failed(u, path);
 			return;
@@ -263,6 +392,13 @@ static bool is_taken(const char *path, struct archive_entry *entry)
 	       archive_entry_hardlink(entry);
 }
 
+/* Device nodes are the runtime's, and lost+found is the file system's. */
+static bool is_excluded(const char *path)
+{
+	return g_str_has_prefix(path, "dev/") || str_equal(path, "lost+found") ||
+	       g_str_has_prefix(path, "lost+found/");
+}
+
 static void unpack_entry(struct unpacking *u, struct archive_entry *entry)
 {
 	const char *link = archive_entry_hardlink(entry);
@@ -272,7 +408,7 @@ static void unpack_entry(struct unpacking *u, struct archive_entry *entry)
 	if (!path)
 		fail(u->child, EBADMSG, "the archive has an entry with the bad name '%s'",
 			archive_entry_pathname(entry) ? archive_entry_pathname(entry) : "");
-	if (g_str_has_prefix(path, "dev/") || is_taken(path, entry))
+	if (is_excluded(path) || is_taken(path, entry))
 		return;
 	archive_entry_set_pathname(entry, path);
 	if (link) {
@@ -283,6 +419,7 @@ static void unpack_entry(struct unpacking *u, struct archive_entry *entry)
 		archive_entry_set_hardlink(entry, link_path);
 	}
 	filter_xattrs(entry);
+	number_acl(u, entry, path);
 
 	switch (archive_write_header(u->disk, entry)) {
 	case ARCHIVE_OK:
@@ -308,7 +445,7 @@ static void unpack(struct unpacking *u)
 	while ((r = archive_read_next_header(u->reader, &entry)) != ARCHIVE_EOF) {
 		/* A warning is about a name that is not UTF-8; it is kept as it is. */
 		if (r < ARCHIVE_WARN)
-			fail_broken(u);
+			fail_broken(u->child, u->reader);
 		u->n_entries++;
 		unpack_entry(u, entry);
 	}
@@ -325,19 +462,13 @@ static void unpack(struct unpacking *u)
 		entry_failed(u, "/");
 }
 
-/* Named one by one: "all" of libarchive has filters that run programs, and in the new root these
- * would be the archive's. */
 static void open_reader(struct unpacking *u)
 {
 	u->reader = archive_read_new();
 	assert(u->reader);
-	(void)archive_read_support_filter_gzip(u->reader);
-	(void)archive_read_support_filter_bzip2(u->reader);
-	(void)archive_read_support_filter_xz(u->reader);
-	(void)archive_read_support_filter_zstd(u->reader);
 	(void)archive_read_support_format_tar(u->reader);
-	if (archive_read_open_fd(u->reader, u->child->archive_fd, READ_SIZE) != ARCHIVE_OK)
-		fail_broken(u);
+	if (archive_read_open_fd(u->reader, u->tar_fd, READ_SIZE) != ARCHIVE_OK)
+		fail_broken(u->child, u->reader);
 }
 
 void extract_child_run(const ExtractChild *child)
@@ -346,6 +477,7 @@ void extract_child_run(const ExtractChild *child)
 
 	lock_in(child);
 
+	start_decompressor(&u);
 	open_reader(&u);
 	/* Made after the change of ids: it remembers who it runs as.  Without a lookup function
 	 * owners are numbers, and no user data base of the archive's is read. */
@@ -356,6 +488,7 @@ void extract_child_run(const ExtractChild *child)
 			ARCHIVE_EXTRACT_ACL | ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SPARSE |
 			ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT);
 	unpack(&u);
+	finish_decompressor(&u);
 
 	send_message(child, EXTRACT_MESSAGE_DONE);
 	_exit(EXIT_SUCCESS);
