@@ -189,7 +189,7 @@ typedef struct ReplicaQuorum {
 typedef struct ReplicaOptions {
 	uint32_t node;     /* Our node id, not 0. */
 	uint64_t boot;     /* Different at each start of the process: random. */
-	TreeLimits limits; /* Of the tree: the same on all nodes. */
+	TreeLimits limits; /* Beyond them, replica_submit() refuses; each node may have its own. */
 } ReplicaOptions;
 
 /* --- Life ------------------------------------------------------------------------------------ */

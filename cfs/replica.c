@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The protocol: a replicated log over virtual synchrony.
+ *
+ * What the bus gives (CPG, agreed delivery).  All members of a view get the same messages and changes
+ * of membership in the same order, their own messages too.  Members that go together from one view to
+ * the next have got the same.  Not given: that another member has got a message at all.  It may have
+ * been cut off just before, in a view of its own in which it has seen less than we, or more.  So
+ * nothing is acknowledged because it was delivered, only because `need` disks are known to hold it.
+ *
+ * The log.  Changes are entries with an index, the epoch in which they were appended, and a hash of
+ * the log up to them.  The tree is the result of applying the committed prefix.  `promised` and
+ * `adopted` are epochs: the highest that this node has promised itself to, and the last that it
+ * joined with its log level.
+ *
+ * Normal operation, in an open epoch.  An origin multicasts OPS.  Every member that is level appends
+ * the entries as they are delivered, writes them, and says so with ACK.  An entry is committed where
+ * it is known that `need` disks of the epoch hold it; there it is applied; at its origin, answered.
+ *
+ * Change of view.
+ *
+ *	1. One member announces VIEW.  Everybody who delivers it stops: the epoch that was open is over
+ *	   for it, whatever of it is still under way (messages carry the id of their agreement).
+ *	2. Each tells STATE: promised, adopted, log end, commit index, what it knows of quorum.
+ *	3. With the last STATE, all decide alike.  `need` is a majority of the configured nodes.  The
+ *	   source is the member with the highest (adopted, last index).  The epoch is the highest
+ *	   promised one, plus one.
+ *	4. Each writes its promise to its disk, then multicasts PROMISE.
+ *	5. With the promise that makes them `need`, the epoch opens.  Who has the source's log adopts the
+ *	   epoch: number and log end are written together before its first ACK in it.  The others get the
+ *	   source's state, and adopt the epoch in the batch that switches it in.
+ *
+ * Invariants.
+ *
+ *	R1	An epoch opens once at most: `need` members have promised it on their disks, each promises
+ *		only higher epochs than before, and any two sets of `need` members share one.
+ *	R2	A member appends to its log only in the epoch that it has adopted, in the view that opened
+ *		it, in the order of the bus.  So the logs of two members that adopted the same epoch last
+ *		are prefixes one of the other.
+ *	R3	An ACK of (epoch, index) says: my disk holds that I have adopted the epoch, and its log up
+ *		to index.
+ *	R4	A log is shortened or changed only by taking over a source's state, in an open epoch, in one
+ *		transaction.
+ *	R5	The tree, and each answer, come from entries that `need` disks hold.
+ *	R6	The commit index of a member never falls: a source's log contains all that anybody has
+ *		committed, and it sends its picture after it has applied the highest commit index told.
+ *	R7	What a member tells or acknowledges is never more than what it would be after a crash and a
+ *		restart, except that STATE counts entries and adoptions that are still on the way to its
+ *		disk; these serve to choose the source, never to count disks.
+ *	R8	A change is applied once: an origin sends a change again only when it is ACTIVE and finds it
+ *		neither applied nor in its log, which is then the epoch's; and applying skips numbers that
+ *		are not above the last applied one of the same run of the origin.
+ *	R9	Messages count only from members of the agreement that the receiver is in.
+ *
+ * Why an acknowledged entry is never lost.  Let x be committed in epoch e: need(e) disks hold it with e
+ * adopted.  Let f > e be the next epoch that opens.  need(f) members promised f; one of them, m, holds
+ * x.  m told its state before it promised f, in the view of f, and had x then already: between telling
+ * and promising it appends nothing, and after that nothing in e.  So m told adopted >= e; not more than
+ * e, because f is the next epoch that opens.  The source told at least (e, m's last index).  By R2 it has
+ * x, and so has everybody who adopts f; for the epochs behind f, the same again.
+ *
+ * The adopted epoch decides, not the epoch of the last entry: otherwise a member with an entry of an old
+ * epoch that was stored by few could win over members that have adopted a later one, and displace what is
+ * committed there (figure 8 of the Raft paper; "last normal view" of Viewstamped Replication).  The
+ * promise must be on disks before the epoch opens: otherwise a member that alone saw the decision could
+ * adopt a number, while the others, who forgot it or never saw it, commit in a lower or equal one, and win
+ * over them later with a log that lacks what they committed.
+ *
+ * The operator's word.  When votequorum reports quorum for fewer than a majority of the configured nodes (a
+ * quorum device, `pvecm expected`), `need` is every member that is online.  R1 does not hold between such
+ * an epoch and one of the nodes that were left out: the operator answers for them being down. */
+
+#include "cfs/replica_internal.h"
+
+#include <string.h>
+
+/* --- Helpers of all parts ------------------------------------------------------------------------ */
+
+const char *replica_state_to_string(ReplicaState state)
+{
+	static const char *const names[REPLICA_N_STATES] = {
+		[REPLICA_STATE_OUTSIDE] = "outside",
+		[REPLICA_STATE_GATHERING] = "gathering",
+		[REPLICA_STATE_PROMISING] = "promising",
+		[REPLICA_STATE_CATCHING_UP] = "catching-up",
+		[REPLICA_STATE_ACTIVE] = "active",
+	};
+
+	assert(state < REPLICA_N_STATES);
+
+	return names[state];
+}
+
+int64_t replica_now(const Replica *r)
+{
+	return r->env.now_ms(r->env.data);
+}
+
+void replica_set_state(Replica *r, ReplicaState next)
+{
+	static const unsigned allowed[REPLICA_N_STATES] = {
+		[REPLICA_STATE_OUTSIDE] =
+			1U << REPLICA_STATE_OUTSIDE | 1U << REPLICA_STATE_GATHERING,
+		[REPLICA_STATE_GATHERING] = 1U << REPLICA_STATE_OUTSIDE |
+					    1U << REPLICA_STATE_GATHERING |
+					    1U << REPLICA_STATE_PROMISING,
+		[REPLICA_STATE_PROMISING] =
+			1U << REPLICA_STATE_OUTSIDE | 1U << REPLICA_STATE_GATHERING |
+			1U << REPLICA_STATE_CATCHING_UP | 1U << REPLICA_STATE_ACTIVE,
+		[REPLICA_STATE_CATCHING_UP] = 1U << REPLICA_STATE_OUTSIDE |
+					      1U << REPLICA_STATE_GATHERING |
+					      1U << REPLICA_STATE_ACTIVE,
+		[REPLICA_STATE_ACTIVE] =
+			1U << REPLICA_STATE_OUTSIDE | 1U << REPLICA_STATE_GATHERING,
+	};
+
+	assert(allowed[r->state] & 1U << next);
+
+	r->state = next;
+	r->env.state_changed(r->env.data);
+}
+
+Peer *replica_peer(Replica *r, uint32_t node)
+{
+	for (unsigned i = 0; i < r->n_peers; i++)
+		if (r->peers[i].node == node)
+			return &r->peers[i];
+	return NULL;
+}
+
+/* --- Sending ---------------------------------------------------------------------------------- */
+
+void replica_send(Replica *r, const WireMessage *message)
+{
+	g_queue_push_tail(&r->outgoing, wire_encode(message));
+}
+
+static void free_bytes(void *bytes)
+{
+	g_bytes_unref(bytes);
+}
+
+void replica_forget_outgoing(Replica *r)
+{
+	g_queue_clear_full(&r->outgoing, free_bytes);
+	r->resend_ms = -1;
+}
+
+static void flush_outgoing(Replica *r)
+{
+	GBytes *message;
+
+	r->resend_ms = -1;
+	while ((message = g_queue_peek_head(&r->outgoing))) {
+		if (r->env.send(r->env.data, message) == -EAGAIN) {
+			r->resend_ms = replica_now(r) + RESEND_MS;
+			return;
+		}
+		r->counters.sent++;
+		r->counters.sent_bytes += g_bytes_get_size(message);
+		g_bytes_unref(g_queue_pop_head(&r->outgoing));
+	}
+}
+
+/* --- Inputs ----------------------------------------------------------------------------------- */
+
+static void handle_message(Replica *r, uint32_t sender, const uint8_t *bytes, size_t size)
+{
+	WireMessage message;
+	Peer *peer;
+
+	if (r->state == REPLICA_STATE_OUTSIDE || wire_decode(bytes, size, &message) < 0)
+		return;
+	if (message.type == WIRE_VIEW) {
+		view_receive_announce(r, sender, &message);
+		return;
+	}
+
+	peer = replica_peer(r, sender);
+	if (!peer || !wire_view_equal(&message.view, &r->view))
+		return;
+	switch (message.type) {
+	case WIRE_STATE:
+		view_receive_state(r, peer, &message);
+		break;
+	case WIRE_PROMISE:
+		view_receive_promise(r, peer, &message);
+		break;
+	case WIRE_OPS:
+		log_receive_ops(r, sender, &message);
+		break;
+	case WIRE_ACK:
+		log_receive_ack(r, peer, &message);
+		break;
+	case WIRE_PIECE:
+		transfer_receive_piece(r, sender, &message);
+		break;
+	case WIRE_VIEW:
+	case WIRE_INVALID:
+	case WIRE_N_TYPES:
+		g_assert_not_reached();
+	}
+}
+
+static void handle_event(Replica *r, Event *event)
+{
+	if (event->persisted) {
+		disk_persisted(r, event->result);
+	} else {
+		gsize size;
+		const uint8_t *bytes = g_bytes_get_data(event->bytes, &size);
+
+		handle_message(r, event->sender, bytes, size);
+		g_bytes_unref(event->bytes);
+	}
+	g_free(event);
+}
+
+/* Does all that has become possible, and what comes of it.  Commits and answers first: they are what
+ * others wait for.  The disk before the bus: a batch that is started now works while messages go. */
+static void replica_pump(Replica *r)
+{
+	Event *event;
+
+	do {
+		while ((event = g_queue_pop_head(&r->inbox)))
+			handle_event(r, event);
+		view_pump(r);
+		log_pump(r);
+		transfer_pump(r);
+		submit_pump(r);
+		disk_pump(r);
+		flush_outgoing(r);
+	} while (!g_queue_is_empty(&r->inbox));
+}
+
+static void enter(Replica *r)
+{
+	assert(r);
+	assert(!r->busy);
+
+	r->busy = true;
+}
+
+static void leave(Replica *r)
+{
+	replica_pump(r);
+	assert(image_last(r->image) >= r->image->commit);
+	assert(r->adopted <= r->promised);
+	r->busy = false;
+}
+
+void replica_view_changed(Replica *r, const uint32_t *nodes, unsigned n_nodes)
+{
+	assert(n_nodes <= REPLICA_NODES_MAX);
+
+	enter(r);
+	if (n_nodes > 0)
+		view_enter(r, nodes, n_nodes);
+	else
+		view_leave(r);
+	leave(r);
+}
+
+void replica_message(Replica *r, uint32_t sender, const uint8_t *bytes, size_t size)
+{
+	assert(r);
+
+	if (r->busy) {
+		Event *event = g_new0(Event, 1);
+
+		event->sender = sender;
+		event->bytes = g_bytes_new(bytes, size);
+		g_queue_push_tail(&r->inbox, event);
+		return;
+	}
+	enter(r);
+	handle_message(r, sender, bytes, size);
+	leave(r);
+}
+
+void replica_persisted(Replica *r, int result)
+{
+	assert(r);
+	assert(result <= 0);
+
+	if (r->busy) {
+		Event *event = g_new0(Event, 1);
+
+		event->persisted = true;
+		event->result = result;
+		g_queue_push_tail(&r->inbox, event);
+		return;
+	}
+	enter(r);
+	disk_persisted(r, result);
+	leave(r);
+}
+
+void replica_quorum_changed(Replica *r, const ReplicaQuorum *quorum)
+{
+	bool majority;
+
+	assert(quorum->n_configured <= REPLICA_NODES_MAX);
+
+	enter(r);
+	majority = quorum->n_online >= quorum->n_configured / 2 + 1;
+	r->quorate = quorum->quorate && (majority || !quorum->two_node);
+	r->reduced = r->quorate && !majority;
+	r->n_online = quorum->n_online;
+	r->n_configured = quorum->n_configured;
+	memset(r->configured, 0, sizeof(r->configured));
+	memcpy(r->configured, quorum->configured,
+		quorum->n_configured * sizeof(quorum->configured[0]));
+	r->tell = r->state == REPLICA_STATE_GATHERING && r->n_peers > 0;
+	r->env.state_changed(r->env.data);
+	leave(r);
+}
+
+int replica_submit(Replica *r, Op *op, void *token)
+{
+	bool nested = r->busy;
+	int result;
+
+	assert(op);
+	assert(token);
+
+	if (!nested)
+		enter(r);
+	result = submit_change(r, op, token);
+	if (!nested)
+		leave(r);
+	return result;
+}
+
+void replica_tick(Replica *r)
+{
+	enter(r);
+	leave(r);
+}
+
+/* --- Life ------------------------------------------------------------------------------------- */
+
+static int compare_inodes(const void *a, const void *b, void *data)
+{
+	const uint64_t *left = a;
+	const uint64_t *right = b;
+
+	return *left < *right ? -1 : *left > *right;
+}
+
+int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const ReplicaBatch *image,
+	Replica **ret, GError **err)
+{
+	g_autoptr(Image) loaded = NULL;
+	Replica *r;
+	int result;
+
+	assert(options->node != 0);
+	assert(env);
+	assert(image);
+
+	result = image_load(image, &loaded, err);
+	if (result < 0)
+		return result;
+
+	r = g_new0(Replica, 1);
+	r->options = *options;
+	r->env = *env;
+	r->state = REPLICA_STATE_OUTSIDE;
+	r->image = g_steal_pointer(&loaded);
+	r->promised = MAX(image->scalars.promised, image->scalars.adopted);
+	r->adopted = image->scalars.adopted;
+	r->written = image_last(r->image);
+	r->written_promised = r->promised;
+	r->written_adopted = r->adopted;
+	r->dirty = g_tree_new_full(compare_inodes, NULL, g_free, NULL);
+	r->dirty_since_ms = -1;
+	r->resend_ms = -1;
+	r->ack_since_ms = -1;
+	r->stalled_since_ms = replica_now(r);
+	g_queue_init(&r->inbox);
+	g_queue_init(&r->outgoing);
+	g_queue_init(&r->pending);
+	*ret = r;
+	return 0;
+}
+
+static void event_destroy(void *data)
+{
+	Event *event = data;
+
+	g_clear_pointer(&event->bytes, g_bytes_unref);
+	g_free(event);
+}
+
+Replica *replica_free(Replica *r)
+{
+	if (!r)
+		return NULL;
+
+	assert(!r->busy);
+	submit_free(r);
+	transfer_stop(r);
+	replica_forget_outgoing(r);
+	g_queue_clear_full(&r->inbox, event_destroy);
+	replica_batch_free(r->batch);
+	image_free(r->staged);
+	image_free(r->image);
+	g_tree_destroy(r->dirty);
+	g_free(r);
+	return NULL;
+}
+
+/* --- Queries ---------------------------------------------------------------------------------- */
+
+const Tree *replica_tree(const Replica *r)
+{
+	return r->image->tree;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return MAX(a, b);
+	return MIN(a, b);
+}
+
+int64_t replica_deadline_ms(const Replica *r)
+{
+	int64_t deadline_ms = r->resend_ms;
+
+	deadline_ms = sooner(deadline_ms, view_deadline(r));
+	deadline_ms = sooner(deadline_ms, log_deadline(r));
+	deadline_ms = sooner(deadline_ms, submit_deadline(r));
+	return sooner(deadline_ms, disk_deadline(r));
+}
+
+static void member_status(const Replica *r, uint32_t node, ReplicaMember *ret)
+{
+	*ret = (ReplicaMember){.node = node, .catching_up = true};
+	for (unsigned i = 0; i < r->n_peers; i++) {
+		const Peer *peer = &r->peers[i];
+
+		if (peer->node != node)
+			continue;
+		ret->acknowledged = node == r->options.node ? r->written : peer->acked;
+		ret->catching_up = !peer->level;
+	}
+}
+
+void replica_status(const Replica *r, ReplicaStatus *ret)
+{
+	bool open = r->state == REPLICA_STATE_ACTIVE || r->state == REPLICA_STATE_CATCHING_UP;
+
+	*ret = (ReplicaStatus){
+		.node = r->options.node,
+		.state = r->state,
+		.epoch = r->adopted,
+		.last = image_last(r->image),
+		.commit = r->image->commit,
+		.view = r->view.counter,
+		.view_node = r->view.node,
+		.need = open ? r->need : 0,
+		.quorate = r->quorate,
+		.reduced = open && r->need_reduced,
+		.n_members = r->n_members,
+		.n_pending = r->pending.length,
+		.counters = r->counters,
+	};
+	for (unsigned i = 0; i < r->n_members; i++)
+		member_status(r, r->members[i], &ret->members[i]);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The database: what to write next, what is there, and how all begins.
+ *
+ * At most one batch is under way.  While it is, everything that changes is only marked; the next
+ * batch takes all of it as it is then, so a row that has changed twice is written once, and one fsync
+ * serves all entries that have arrived during the one before.
+ *
+ * Entries, promises and adoptions are needed by others and start a batch at once.  Rows follow from
+ * entries that are safe already: they go with the next batch, or alone after FLUSH_MS.
+ *
+ * The results of an origin are stored as pairs (u64 seq, u16 errno) of those that are not 0. */
+
+#include "cfs/replica_internal.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "cfs/bytes.h"
+
+/* --- Batches ---------------------------------------------------------------------------------- */
+
+static void row_destroy(void *data)
+{
+	ReplicaRow *row = data;
+
+	g_free(row->name);
+	g_clear_pointer(&row->data, g_bytes_unref);
+	g_free(row);
+}
+
+static void entry_destroy(void *data)
+{
+	ReplicaEntry *entry = data;
+
+	g_clear_pointer(&entry->op, g_bytes_unref);
+	g_free(entry);
+}
+
+static void origin_destroy(void *data)
+{
+	ReplicaOrigin *origin = data;
+
+	g_bytes_unref(origin->results);
+	g_free(origin);
+}
+
+ReplicaBatch *replica_batch_new(void)
+{
+	ReplicaBatch *batch = g_new0(ReplicaBatch, 1);
+
+	batch->rows = g_ptr_array_new_with_free_func(row_destroy);
+	batch->removed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	batch->entries = g_ptr_array_new_with_free_func(entry_destroy);
+	batch->origins = g_ptr_array_new_with_free_func(origin_destroy);
+	batch->log_first = 1;
+	return batch;
+}
+
+ReplicaBatch *replica_batch_free(ReplicaBatch *batch)
+{
+	if (!batch)
+		return NULL;
+
+	g_ptr_array_unref(batch->rows);
+	g_array_unref(batch->removed);
+	g_ptr_array_unref(batch->entries);
+	g_ptr_array_unref(batch->origins);
+	g_free(batch);
+	return NULL;
+}
+
+void replica_batch_add_row(ReplicaBatch *batch, uint64_t inode, uint64_t parent, uint64_t version,
+	uint32_t writer, uint32_t mtime_s, bool directory, const char *name, GBytes *data)
+{
+	ReplicaRow *row = g_new0(ReplicaRow, 1);
+
+	assert(name);
+
+	row->inode = inode;
+	row->parent = parent;
+	row->version = version;
+	row->writer = writer;
+	row->mtime_s = mtime_s;
+	row->directory = directory;
+	row->name = g_strdup(name);
+	row->data = data ? g_bytes_ref(data) : NULL;
+	g_ptr_array_add(batch->rows, row);
+}
+
+void replica_batch_add_entry(ReplicaBatch *batch, const ReplicaEntry *entry)
+{
+	ReplicaEntry *copy;
+
+	assert(entry->op);
+
+	copy = g_memdup2(entry, sizeof(*entry));
+	g_bytes_ref(copy->op);
+	g_ptr_array_add(batch->entries, copy);
+}
+
+void replica_batch_add_origin(
+	ReplicaBatch *batch, uint32_t node, uint64_t boot, uint64_t seq, GBytes *results)
+{
+	ReplicaOrigin *origin = g_new0(ReplicaOrigin, 1);
+
+	assert(results);
+
+	origin->node = node;
+	origin->boot = boot;
+	origin->seq = seq;
+	origin->results = g_bytes_ref(results);
+	g_ptr_array_add(batch->origins, origin);
+}
+
+/* --- Image to batch --------------------------------------------------------------------------- */
+
+static bool dump_node(const TreeNode *node, void *data)
+{
+	replica_batch_add_row(data, tree_node_inode(node), tree_node_parent(node),
+		tree_node_version(node), tree_node_writer(node), tree_node_mtime_s(node),
+		tree_node_is_directory(node), tree_node_name(node), tree_node_data(node));
+	return true;
+}
+
+static void dump_origin(ReplicaBatch *batch, const Origin *origin)
+{
+	g_autoptr(GByteArray) pairs = g_byte_array_new();
+	g_autoptr(GBytes) results = NULL;
+	uint64_t first =
+		origin->seq > REPLICA_IN_FLIGHT_MAX ? origin->seq - REPLICA_IN_FLIGHT_MAX + 1 : 1;
+
+	for (uint64_t seq = first; seq <= origin->seq; seq++) {
+		int16_t result = origin->results[seq % REPLICA_IN_FLIGHT_MAX];
+
+		if (result == 0)
+			continue;
+		bytes_put_u64(pairs, seq);
+		bytes_put_u16(pairs, (uint16_t)-result);
+	}
+	results = g_byte_array_free_to_bytes(g_steal_pointer(&pairs));
+	replica_batch_add_origin(batch, origin->node, origin->boot, origin->seq, results);
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+	const Origin *const *left = a;
+	const Origin *const *right = b;
+
+	return (*left)->node < (*right)->node ? -1 : (*left)->node > (*right)->node;
+}
+
+/* All origins, or those that differ from the database, in order of their nodes. */
+static void dump_origins(ReplicaBatch *batch, const Image *image, bool all)
+{
+	g_autoptr(GPtrArray) origins = g_ptr_array_new();
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, image->origins);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		if (all || ((const Origin *)value)->dirty)
+			g_ptr_array_add(origins, value);
+	g_ptr_array_sort(origins, compare_origins);
+
+	for (guint i = 0; i < origins->len; i++) {
+		Origin *origin = g_ptr_array_index(origins, i);
+
+		dump_origin(batch, origin);
+		if (!all)
+			origin->dirty = false;
+	}
+}
+
+static void dump_scalars(ReplicaBatch *batch, const Image *image)
+{
+	batch->scalars.commit = image->commit;
+	batch->scalars.version = tree_version(image->tree);
+	memcpy(batch->scalars.commit_hash, image->commit_hash, REPLICA_HASH_SIZE);
+}
+
+/* The whole of an image, with the entries behind its commit index; owned by the caller. */
+ReplicaBatch *image_dump(const Image *image)
+{
+	ReplicaBatch *batch = replica_batch_new();
+
+	batch->sync = true;
+	batch->replace = true;
+	dump_scalars(batch, image);
+	tree_each(image->tree, dump_node, batch);
+	dump_origins(batch, image, true);
+	for (uint64_t index = image->commit + 1; index <= image_last(image); index++)
+		replica_batch_add_entry(batch, &image_entry(image, index)->entry);
+	batch->log_first = image->commit + 1;
+	return batch;
+}
+
+/* --- Batch to image --------------------------------------------------------------------------- */
+
+static int load_tree(Image *image, const ReplicaBatch *batch, GError **err)
+{
+	for (guint i = 0; i < batch->rows->len; i++) {
+		const ReplicaRow *row = g_ptr_array_index(batch->rows, i);
+
+		if (tree_put_row(image->tree, row->inode, row->parent, row->version, row->writer,
+			    row->mtime_s, row->directory, row->name, row->data) < 0)
+			return err_set(err, EUCLEAN,
+				"entry %" G_GUINT64_FORMAT " ('%s') is not valid", row->inode,
+				row->name);
+	}
+	tree_set_version(image->tree, batch->scalars.version);
+	return tree_check(image->tree, err);
+}
+
+static int load_results(Origin *origin, GBytes *results)
+{
+	gsize size;
+	const uint8_t *data = g_bytes_get_data(results, &size);
+	BytesReader reader = bytes_reader(data, size);
+
+	while (!bytes_at_end(&reader)) {
+		uint64_t seq = bytes_get_u64(&reader);
+		uint16_t code = bytes_get_u16(&reader);
+
+		if (reader.failed || code > INT16_MAX)
+			return -EUCLEAN;
+		origin->results[seq % REPLICA_IN_FLIGHT_MAX] = (int16_t)-code;
+	}
+	return 0;
+}
+
+static int load_origins(Image *image, const ReplicaBatch *batch, GError **err)
+{
+	for (guint i = 0; i < batch->origins->len; i++) {
+		const ReplicaOrigin *from = g_ptr_array_index(batch->origins, i);
+		Origin *origin = image_origin(image, from->node);
+
+		origin->boot = from->boot;
+		origin->seq = from->seq;
+		if (load_results(origin, from->results) < 0)
+			return err_set(
+				err, EUCLEAN, "results of node %u are not valid", from->node);
+	}
+	return 0;
+}
+
+static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
+{
+	const ReplicaEntry *first =
+		batch->entries->len > 0 ? g_ptr_array_index(batch->entries, 0) : NULL;
+
+	image->commit = batch->scalars.commit;
+	memcpy(image->commit_hash, batch->scalars.commit_hash, REPLICA_HASH_SIZE);
+	image->log_first = first ? first->index : image->commit + 1;
+	if (image->log_first < 1 || image->log_first > image->commit + 1)
+		return err_set(err, EUCLEAN,
+			"the log begins at %" G_GUINT64_FORMAT
+			", the tree ends at %" G_GUINT64_FORMAT,
+			image->log_first, image->commit);
+
+	for (guint i = 0; i < batch->entries->len; i++) {
+		const ReplicaEntry *from = g_ptr_array_index(batch->entries, i);
+		LogEntry *entry = g_new0(LogEntry, 1);
+		gsize size;
+		const uint8_t *data = g_bytes_get_data(from->op, &size);
+
+		entry->entry = *from;
+		entry->entry.op = from->index > image->commit ? g_bytes_ref(from->op) : NULL;
+		entry->size = (uint32_t)size;
+		g_ptr_array_add(image->log, entry);
+		image->log_bytes += size;
+		if (from->index != image->log_first + i || op_decode(data, size, &entry->op) < 0)
+			return err_set(err, EUCLEAN,
+				"entry %" G_GUINT64_FORMAT " of the log is not valid", from->index);
+		if (from->index <= image->commit)
+			g_clear_pointer(&entry->op, op_free);
+	}
+	if (image_last(image) < image->commit)
+		return err_set(err, EUCLEAN, "the log ends before the tree");
+	return 0;
+}
+
+/* Makes an image of what a batch that replaces everything holds; -EUCLEAN with the reason. */
+int image_load(const ReplicaBatch *batch, Image **ret, GError **err)
+{
+	g_autoptr(Image) image = image_new();
+	int r;
+
+	r = load_tree(image, batch, err);
+	if (r < 0)
+		return r;
+	r = load_origins(image, batch, err);
+	if (r < 0)
+		return r;
+	r = load_log(image, batch, err);
+	if (r < 0)
+		return r;
+	*ret = g_steal_pointer(&image);
+	return 0;
+}
+
+/* --- Writing ---------------------------------------------------------------------------------- */
+
+/* The entry must be written, or removed, with the next batch. */
+void disk_mark(Replica *r, uint64_t inode)
+{
+	uint64_t *key = g_new(uint64_t, 1);
+
+	*key = inode;
+	g_tree_insert(r->dirty, key, key);
+}
+
+static gboolean take_dirty(gpointer key, gpointer value, gpointer data)
+{
+	Replica *r = data;
+	const TreeNode *node = tree_by_inode(r->image->tree, *(const uint64_t *)key);
+
+	if (node)
+		dump_node(node, r->batch);
+	else
+		g_array_append_vals(r->batch->removed, key, 1);
+	return FALSE;
+}
+
+/* Whether others wait for something that is not on our disk. */
+static bool must_sync(const Replica *r)
+{
+	return r->promised > r->written_promised || r->adopted > r->written_adopted ||
+	       r->written < image_last(r->image);
+}
+
+static void make_batch(Replica *r)
+{
+	Image *image = r->image;
+
+	assert(!r->batch);
+
+	r->batch = replica_batch_new();
+	r->batch->sync = must_sync(r);
+	r->batch->scalars.promised = r->promised;
+	r->batch->scalars.adopted = r->adopted;
+	r->batch->log_first = log_first_to_keep(image);
+	dump_scalars(r->batch, image);
+	g_tree_foreach(r->dirty, take_dirty, r);
+	g_tree_remove_all(r->dirty);
+	r->dirty_since_ms = -1;
+	dump_origins(r->batch, image, false);
+	for (uint64_t index = r->written + 1; index <= image_last(image); index++)
+		replica_batch_add_entry(r->batch, &image_entry(image, index)->entry);
+	r->batch_last = image_last(image);
+}
+
+static void start_batch(Replica *r)
+{
+	r->batch_failed = false;
+	r->counters.batches++;
+	r->counters.syncs += r->batch->sync;
+	r->env.persist(r->env.data, r->batch);
+}
+
+/* Hands over a batch that replaces everything by image; both are taken.  Nothing else may be under
+ * way. */
+void disk_stage(Replica *r, ReplicaBatch *batch, Image *image)
+{
+	assert(batch->replace);
+	assert(!r->batch);
+
+	r->batch = batch;
+	r->batch_last = image_last(image);
+	r->staged = image;
+	start_batch(r);
+}
+
+/* Whether what is under way will put another state in the place of ours. */
+bool disk_replacing(const Replica *r)
+{
+	return r->staged != NULL;
+}
+
+static void finish_batch(Replica *r)
+{
+	g_autoptr(ReplicaBatch) batch = g_steal_pointer(&r->batch);
+
+	r->written_promised = batch->scalars.promised;
+	r->written_adopted = batch->scalars.adopted;
+	r->written_commit = batch->scalars.commit;
+	r->written = r->batch_last;
+	if (batch->replace) {
+		g_tree_remove_all(r->dirty);
+		r->dirty_since_ms = -1;
+		transfer_switch(r, g_steal_pointer(&r->staged));
+	}
+	log_release(r);
+}
+
+/* A tree that failed to be written and that nobody in this view waits for is not tried again: while
+ * it might still come, we cannot tell the others what we have. */
+void disk_abandon(Replica *r)
+{
+	if (!r->batch || !r->batch_failed || !r->batch->replace)
+		return;
+	g_clear_pointer(&r->batch, replica_batch_free);
+	g_clear_pointer(&r->staged, image_free);
+}
+
+void disk_persisted(Replica *r, int result)
+{
+	assert(r->batch && !r->batch_failed);
+
+	if (result == 0) {
+		finish_batch(r);
+		return;
+	}
+	r->batch_failed = true;
+	r->batch_retry_ms = replica_now(r) + DISK_RETRY_MS;
+	if (r->state != REPLICA_STATE_CATCHING_UP)
+		disk_abandon(r);
+}
+
+void disk_pump(Replica *r)
+{
+	if (r->batch) {
+		if (r->batch_failed && replica_now(r) >= r->batch_retry_ms)
+			start_batch(r);
+		return;
+	}
+	if (must_sync(r) ||
+		(r->dirty_since_ms >= 0 && replica_now(r) >= r->dirty_since_ms + FLUSH_MS)) {
+		make_batch(r);
+		start_batch(r);
+	}
+}
+
+int64_t disk_deadline(const Replica *r)
+{
+	if (r->batch)
+		return r->batch_failed ? r->batch_retry_ms : -1;
+	return r->dirty_since_ms >= 0 ? r->dirty_since_ms + FLUSH_MS : -1;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of the replica share; only they, and the checkers of tests/sim, include this.
+ *
+ *	replica.c           the protocol, life, inputs, the pump, queries
+ *	replica_view.c      agreement in a view: who takes part, which log wins, when the epoch opens
+ *	replica_log.c       the log: appending, acknowledging, committing, applying
+ *	replica_submit.c    changes of this node: waiting, sending, answering
+ *	replica_disk.c      batches for the database, and loading from it
+ *	replica_transfer.c  the source's state on its way to members that differ
+ *
+ * An input records what it brings and then runs replica_pump(), which does all that has become
+ * possible.  So nothing is sent, written or answered in the middle of a change of state. */
+
+#include "base/macro.h"
+#include "cfs/replica.h"
+#include "cfs/wire.h"
+
+/* A full bus is tried again after this. */
+#define RESEND_MS 2
+
+/* Members whose word is not needed for `need` acknowledge when the others have not done so in this
+ * time … */
+#define ACK_PATIENCE_MS 5
+
+/* … and otherwise only to tell how far they are. */
+#define ACK_LAZY_MS 1000
+
+/* Rows wait this long for a batch that must be written anyway. */
+#define FLUSH_MS 500
+
+/* A batch that failed is tried again after this. */
+#define DISK_RETRY_MS 1000
+
+/* The lowest member announces at once; each further one waits this long for those before it. */
+#define ANNOUNCE_MS 1000
+
+/* Members that do not tell their state in this time are left behind, if the others can do without. */
+#define TELL_MS 2000
+
+/* Bytes of changes in one message, unless one change alone is larger. */
+#define OPS_BYTES_MAX (128 * 1024)
+
+/* Bytes that may wait behind a transfer; above, the view agrees anew. */
+#define BEHIND_BYTES_MAX (64 * 1024 * 1024)
+
+/* What every tree can hold at most; must be equal on all nodes, and so is no configuration. */
+#define TREE_TOTAL_MAX   (UINT64_C(1024) * 1024 * 1024)
+#define TREE_ENTRIES_MAX (UINT64_C(1024) * 1024)
+
+/* --- Log -------------------------------------------------------------------------------------- */
+
+typedef struct LogEntry {
+	ReplicaEntry entry; /* op is NULL once it is applied and written. */
+	Op *op;             /* Decoded; NULL once it is applied. */
+	uint32_t size;      /* Of the encoded operation. */
+} LogEntry;
+
+LogEntry *log_entry_free(LogEntry *entry);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LogEntry, log_entry_free)
+
+/* What is applied of one origin; results of its last REPLICA_IN_FLIGHT_MAX changes at
+ * seq % REPLICA_IN_FLIGHT_MAX. */
+typedef struct Origin {
+	uint32_t node;
+	uint64_t boot;
+	uint64_t seq;
+	int16_t results[REPLICA_IN_FLIGHT_MAX];
+	bool dirty; /* Differs from the database. */
+} Origin;
+
+/* The replicated state: what a batch with `replace` holds, ready for use. */
+typedef struct Image {
+	Tree *tree;
+	GHashTable *origins; /* Node -> Origin, owned. */
+	GPtrArray *log;      /* Of LogEntry, without gaps … */
+	uint64_t log_first;  /* … from this index. */
+	uint64_t log_bytes;  /* Encoded operations in it. */
+	uint64_t commit;
+	uint8_t commit_hash[REPLICA_HASH_SIZE];
+} Image;
+
+/* --- View ------------------------------------------------------------------------------------- */
+
+/* A member that takes part in the agreement. */
+typedef struct Peer {
+	uint32_t node;
+	bool told; /* `state` is there. */
+	WireState state;
+	bool voter;     /* Its disk counts: it is one of the configured nodes. */
+	bool promised;  /* For the new epoch. */
+	bool level;     /* Had the source's log, or has acknowledged since. */
+	uint64_t acked; /* Index up to which its disk holds the log of this epoch. */
+} Peer;
+
+/* A change of this node. */
+typedef struct Pending {
+	uint64_t seq;
+	GBytes *bytes; /* Encoded. */
+	void *token;
+	int64_t since_ms;
+	bool under_way; /* Sent in this epoch, or in the log that it began with. */
+	bool sent;      /* Sent ever: without an answer, its outcome is unknown. */
+} Pending;
+
+/* An input that came from inside an env function. */
+typedef struct Event {
+	bool persisted; /* Otherwise a message. */
+	int result;
+	uint32_t sender;
+	GBytes *bytes;
+} Event;
+
+typedef struct TransferOut TransferOut;
+typedef struct TransferIn TransferIn;
+
+struct Replica {
+	ReplicaOptions options;
+	ReplicaEnv env;
+	ReplicaState state;
+	ReplicaCounters counters;
+
+	/* Inputs. */
+	bool busy;    /* Inside an input. */
+	GQueue inbox; /* Of Event. */
+
+	/* The replicated state (replica_log.c). */
+	Image *image;
+	uint64_t promised;
+	uint64_t adopted;
+
+	/* The database (replica_disk.c). */
+	ReplicaBatch *batch;       /* Under way, or waiting to be tried again; NULL: none. */
+	bool batch_failed;         /* It waits … */
+	int64_t batch_retry_ms;    /* … until then. */
+	uint64_t batch_last;       /* Index of the last entry in it. */
+	uint64_t written;          /* Entries up to this index are on our disk … */
+	uint64_t written_promised; /* … as is this … */
+	uint64_t written_adopted;  /* … and this … */
+	uint64_t written_commit;   /* … and the tree of this index. */
+	GTree *dirty;              /* Inodes that differ from the database. */
+	int64_t dirty_since_ms;
+	Image *staged; /* Belongs to `batch`, which replaces everything. */
+
+	/* The bus (replica.c). */
+	uint32_t members[REPLICA_NODES_MAX];
+	unsigned n_members;
+	GQueue outgoing;   /* Of GBytes. */
+	int64_t resend_ms; /* The bus was full; -1: it was not. */
+
+	/* What corosync says about quorum. */
+	bool quorate;
+	bool reduced;
+	uint32_t n_online;
+	uint32_t configured[REPLICA_NODES_MAX];
+	unsigned n_configured;
+
+	/* Agreement (replica_view.c). */
+	uint64_t n_announced; /* By us, in this run. */
+	bool announcing;      /* Our VIEW is on its way. */
+	WireView view;        /* counter 0: none yet. */
+	Peer peers[REPLICA_NODES_MAX];
+	unsigned n_peers;
+	int64_t gathering_since_ms;
+	bool tell;      /* Our state must be told (again). */
+	bool hopeless;  /* All have told, and cannot form an epoch. */
+	uint64_t epoch; /* The one that was decided on in this view. */
+	uint32_t source;
+	unsigned need;
+	bool need_reduced;
+	uint64_t commit_told; /* Highest commit index that anybody told. */
+	bool promise_sent;
+
+	/* Acknowledging (replica_log.c). */
+	uint64_t acked; /* What we have said … */
+	bool acked_any; /* … if anything, in this epoch. */
+	bool ack_under_way;
+	int64_t ack_since_ms; /* Since when we could say more; -1: we cannot. */
+
+	/* Changes of this node (replica_submit.c). */
+	GQueue pending; /* Of Pending, by seq. */
+	uint64_t pending_bytes;
+	uint64_t next_seq;
+	unsigned n_under_way;
+	bool ops_under_way;
+	int64_t stalled_since_ms; /* When we left ACTIVE. */
+
+	/* Transfer (replica_transfer.c). */
+	TransferOut *out; /* We are the source, and others differ. */
+	TransferIn *in;   /* We differ. */
+};
+
+/* replica.c */
+int64_t replica_now(const Replica *r);
+void replica_set_state(Replica *r, ReplicaState next);
+void replica_send(Replica *r, const WireMessage *message);
+void replica_forget_outgoing(Replica *r);
+Peer *replica_peer(Replica *r, uint32_t node);
+
+/* replica_view.c */
+void view_leave(Replica *r);
+void view_enter(Replica *r, const uint32_t *nodes, unsigned n_nodes);
+void view_announce(Replica *r);
+void view_receive_announce(Replica *r, uint32_t sender, const WireMessage *message);
+void view_receive_state(Replica *r, Peer *peer, const WireMessage *message);
+void view_receive_promise(Replica *r, Peer *peer, const WireMessage *message);
+void view_pump(Replica *r);
+int64_t view_deadline(const Replica *r);
+
+/* replica_log.c */
+Image *image_new(void);
+Image *image_free(Image *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
+uint64_t image_last(const Image *image);
+const uint8_t *image_last_hash(const Image *image);
+LogEntry *image_entry(const Image *image, uint64_t index);
+Origin *image_origin(Image *image, uint32_t node);
+void log_append(Replica *r, LogEntry *entry);
+void log_commit(Replica *r, uint64_t index);
+void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message);
+void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message);
+void log_pump(Replica *r);
+int64_t log_deadline(const Replica *r);
+void log_release(Replica *r);
+uint64_t log_first_to_keep(const Image *image);
+
+/* replica_submit.c */
+int submit_change(Replica *r, Op *op, void *token);
+void submit_resume(Replica *r);
+void submit_stall(Replica *r);
+void submit_applied(Replica *r, uint64_t seq, int result, GPtrArray *changes);
+void submit_pump(Replica *r);
+int64_t submit_deadline(const Replica *r);
+void submit_free(Replica *r);
+
+/* replica_disk.c */
+int image_load(const ReplicaBatch *batch, Image **ret, GError **err);
+ReplicaBatch *image_dump(const Image *image);
+void disk_mark(Replica *r, uint64_t inode);
+void disk_stage(Replica *r, ReplicaBatch *batch, Image *image);
+void disk_abandon(Replica *r);
+bool disk_replacing(const Replica *r);
+void disk_persisted(Replica *r, int result);
+void disk_pump(Replica *r);
+int64_t disk_deadline(const Replica *r);
+
+/* replica_transfer.c */
+void transfer_start_out(Replica *r);
+void transfer_start_in(Replica *r);
+void transfer_stop(Replica *r);
+void transfer_queue(Replica *r, LogEntry *entry);
+void transfer_receive_piece(Replica *r, uint32_t sender, const WireMessage *message);
+void transfer_switch(Replica *r, Image *image);
+void transfer_pump(Replica *r);

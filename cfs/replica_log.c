@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The log: entries are appended in the order of the bus, acknowledged when our disk has them,
+ * committed when enough disks have them, and applied in their order.
+ *
+ * Who says what.  A member knows that an entry is committed from the acknowledgements of others and
+ * from its own disk.  With `need` acknowledgements on the bus everybody knows, so more than that are
+ * noise: the first `need` members that are level speak at once, the others only when these take
+ * longer than ACK_PATIENCE_MS. */
+
+#include "cfs/replica_internal.h"
+
+#include <string.h>
+
+#include "cfs/bytes.h"
+
+/* --- The image -------------------------------------------------------------------------------- */
+
+LogEntry *log_entry_free(LogEntry *entry)
+{
+	if (!entry)
+		return NULL;
+
+	g_clear_pointer(&entry->entry.op, g_bytes_unref);
+	op_free(entry->op);
+	g_free(entry);
+	return NULL;
+}
+
+static void log_entry_destroy(void *entry)
+{
+	log_entry_free(entry);
+}
+
+Image *image_new(void)
+{
+	static const TreeLimits limits = {.file_max = OP_DATA_MAX,
+		.total_max = TREE_TOTAL_MAX,
+		.entries_max = TREE_ENTRIES_MAX};
+	Image *image = g_new0(Image, 1);
+
+	image->tree = tree_new(&limits);
+	image->origins = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+	image->log = g_ptr_array_new_with_free_func(log_entry_destroy);
+	image->log_first = 1;
+	return image;
+}
+
+Image *image_free(Image *image)
+{
+	if (!image)
+		return NULL;
+
+	tree_free(image->tree);
+	g_hash_table_destroy(image->origins);
+	g_ptr_array_unref(image->log);
+	g_free(image);
+	return NULL;
+}
+
+uint64_t image_last(const Image *image)
+{
+	return image->log_first + image->log->len - 1;
+}
+
+LogEntry *image_entry(const Image *image, uint64_t index)
+{
+	assert(index >= image->log_first);
+	assert(index <= image_last(image));
+
+	return g_ptr_array_index(image->log, index - image->log_first);
+}
+
+const uint8_t *image_last_hash(const Image *image)
+{
+	if (image_last(image) == image->commit)
+		return image->commit_hash;
+	return image_entry(image, image_last(image))->entry.hash;
+}
+
+Origin *image_origin(Image *image, uint32_t node)
+{
+	Origin *origin = g_hash_table_lookup(image->origins, GUINT_TO_POINTER(node));
+
+	if (!origin) {
+		origin = g_new0(Origin, 1);
+		origin->node = node;
+		g_hash_table_insert(image->origins, GUINT_TO_POINTER(node), origin);
+	}
+	return origin;
+}
+
+/* --- Appending -------------------------------------------------------------------------------- */
+
+static void hash_entry(const uint8_t *previous, ReplicaEntry *entry)
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autoptr(GByteArray) head = g_byte_array_new();
+	gsize size = REPLICA_HASH_SIZE;
+	gsize op_size;
+	const void *op = g_bytes_get_data(entry->op, &op_size);
+
+	bytes_put(head, previous, REPLICA_HASH_SIZE);
+	bytes_put_u64(head, entry->index);
+	bytes_put_u64(head, entry->epoch);
+	bytes_put_u64(head, entry->boot);
+	bytes_put_u64(head, entry->seq);
+	bytes_put_u32(head, entry->origin);
+	g_checksum_update(sum, head->data, (gssize)head->len);
+	g_checksum_update(sum, op, (gssize)op_size);
+	g_checksum_get_digest(sum, entry->hash, &size);
+}
+
+/* Takes entry, whose origin, boot, seq and operation are set. */
+void log_append(Replica *r, LogEntry *entry)
+{
+	Image *image = r->image;
+
+	assert(r->state == REPLICA_STATE_ACTIVE);
+
+	entry->entry.index = image_last(image) + 1;
+	entry->entry.epoch = r->epoch;
+	hash_entry(image_last_hash(image), &entry->entry);
+	g_ptr_array_add(image->log, entry);
+	image->log_bytes += entry->size;
+}
+
+/* The entries of a message, or NULL when one of them is no operation: then none counts, on any
+ * member. */
+static GPtrArray *read_entries(uint32_t sender, const WireMessage *message)
+{
+	g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(log_entry_destroy);
+
+	for (uint32_t i = 0; i < message->ops.n_ops; i++) {
+		const WireOp *op = &message->ops.ops[i];
+		LogEntry *entry = g_new0(LogEntry, 1);
+
+		g_ptr_array_add(entries, entry);
+		entry->entry.origin = sender;
+		entry->entry.boot = message->ops.boot;
+		entry->entry.seq = op->seq;
+		entry->entry.op = g_bytes_new(op->bytes, op->size);
+		entry->size = (uint32_t)op->size;
+		if (op_decode(op->bytes, op->size, &entry->op) < 0)
+			return NULL;
+	}
+	return g_steal_pointer(&entries);
+}
+
+void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
+{
+	g_autoptr(GPtrArray) entries = NULL;
+
+	if (r->state != REPLICA_STATE_ACTIVE && r->state != REPLICA_STATE_CATCHING_UP)
+		return;
+	if (message->ops.epoch != r->epoch)
+		return;
+	if (sender == r->options.node)
+		r->ops_under_way = false;
+
+	entries = read_entries(sender, message);
+	if (!entries)
+		return;
+
+	g_ptr_array_set_free_func(entries, NULL);
+	for (guint i = 0; i < entries->len; i++) {
+		if (r->state == REPLICA_STATE_ACTIVE)
+			log_append(r, g_ptr_array_index(entries, i));
+		else
+			transfer_queue(r, g_ptr_array_index(entries, i));
+	}
+}
+
+/* --- Applying --------------------------------------------------------------------------------- */
+
+/* Applies the operation of an entry, unless its origin's later self or an earlier copy was faster.
+ * Returns its result. */
+static int apply_once(Replica *r, LogEntry *entry, GPtrArray *changes)
+{
+	Origin *origin = image_origin(r->image, entry->entry.origin);
+	uint64_t seq = entry->entry.seq;
+	int result;
+
+	if (origin->boot == entry->entry.boot && seq <= origin->seq)
+		return origin->results[seq % REPLICA_IN_FLIGHT_MAX];
+
+	result = tree_apply(r->image->tree, entry->op, entry->entry.origin, changes);
+	assert(result <= 0 && result > INT16_MIN);
+
+	if (origin->boot != entry->entry.boot) {
+		memset(origin->results, 0, sizeof(origin->results));
+		origin->boot = entry->entry.boot;
+	}
+	origin->seq = seq;
+	origin->results[seq % REPLICA_IN_FLIGHT_MAX] = (int16_t)result;
+	origin->dirty = true;
+	return result;
+}
+
+static void apply_entry(Replica *r, LogEntry *entry)
+{
+	g_autoptr(GPtrArray) changes = tree_changes_new();
+	int result;
+
+	assert(entry->entry.index == r->image->commit + 1);
+
+	result = apply_once(r, entry, changes);
+	g_clear_pointer(&entry->op, op_free);
+	r->image->commit = entry->entry.index;
+	memcpy(r->image->commit_hash, entry->entry.hash, REPLICA_HASH_SIZE);
+	r->counters.entries++;
+
+	for (guint i = 0; i < changes->len; i++)
+		disk_mark(r, ((const TreeChange *)g_ptr_array_index(changes, i))->inode);
+	if (entry->entry.origin == r->options.node && entry->entry.boot == r->options.boot)
+		submit_applied(r, entry->entry.seq, result, changes);
+	else if (changes->len > 0)
+		r->env.applied(r->env.data, changes, NULL);
+}
+
+/* Applies what is committed up to index. */
+void log_commit(Replica *r, uint64_t index)
+{
+	assert(index <= image_last(r->image));
+
+	if (index <= r->image->commit)
+		return;
+	if (r->dirty_since_ms < 0)
+		r->dirty_since_ms = replica_now(r);
+	while (r->image->commit < index)
+		apply_entry(r, image_entry(r->image, r->image->commit + 1));
+}
+
+/* --- Committing ------------------------------------------------------------------------------- */
+
+/* Up to where our own disk holds the log of this epoch. */
+static uint64_t own_index(const Replica *r)
+{
+	return r->written_adopted == r->epoch ? r->written : 0;
+}
+
+static int descending(const void *a, const void *b)
+{
+	const uint64_t *left = a;
+	const uint64_t *right = b;
+
+	return *left > *right ? -1 : *left < *right;
+}
+
+/* The highest index that `need` voting disks hold. */
+static uint64_t committed_index(const Replica *r)
+{
+	uint64_t held[REPLICA_NODES_MAX];
+	unsigned n_held = 0;
+
+	for (unsigned i = 0; i < r->n_peers; i++) {
+		const Peer *peer = &r->peers[i];
+
+		if (peer->voter)
+			held[n_held++] = peer->node == r->options.node ? own_index(r) : peer->acked;
+	}
+	assert(r->need > 0 && r->need <= n_held);
+
+	qsort(held, n_held, sizeof(held[0]), descending);
+	return held[r->need - 1];
+}
+
+void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message)
+{
+	if (r->state != REPLICA_STATE_ACTIVE && r->state != REPLICA_STATE_CATCHING_UP)
+		return;
+	if (message->ack.epoch != r->epoch)
+		return;
+	if (peer->node == r->options.node)
+		r->ack_under_way = false;
+	if (!peer->level)
+		r->env.state_changed(r->env.data);
+	peer->level = true;
+	peer->acked = MAX(peer->acked, message->ack.index);
+}
+
+/* --- Acknowledging ---------------------------------------------------------------------------- */
+
+/* Whether we are one of those who speak first. */
+static bool speaks_first(const Replica *r)
+{
+	unsigned n_before = 0;
+
+	for (unsigned i = 0; i < r->n_peers; i++) {
+		const Peer *peer = &r->peers[i];
+
+		if (peer->node == r->options.node)
+			return peer->voter && n_before < r->need;
+		n_before += peer->voter && peer->level;
+	}
+	return false;
+}
+
+/* Whether all know that index is committed, without a word of ours. */
+static bool all_know(const Replica *r, uint64_t index)
+{
+	unsigned n_others = 0;
+
+	for (unsigned i = 0; i < r->n_peers; i++) {
+		const Peer *peer = &r->peers[i];
+
+		n_others += peer->voter && peer->node != r->options.node && peer->level &&
+			    peer->acked >= index;
+	}
+	return n_others >= r->need;
+}
+
+static bool has_news(const Replica *r)
+{
+	return r->state == REPLICA_STATE_ACTIVE && r->n_peers > 1 &&
+	       r->written_adopted == r->epoch && (!r->acked_any || r->written > r->acked);
+}
+
+/* When we shall acknowledge, if nothing else happens. */
+static int64_t ack_due(const Replica *r)
+{
+	if (all_know(r, r->written))
+		return r->ack_since_ms + ACK_LAZY_MS;
+	return r->ack_since_ms + (speaks_first(r) ? 0 : ACK_PATIENCE_MS);
+}
+
+static void send_ack(Replica *r)
+{
+	WireMessage message = {
+		.type = WIRE_ACK, .view = r->view, .ack = {.epoch = r->epoch, .index = r->written}};
+
+	replica_send(r, &message);
+	r->acked = r->written;
+	r->acked_any = true;
+	r->ack_under_way = true;
+	r->ack_since_ms = -1;
+}
+
+void log_pump(Replica *r)
+{
+	int64_t now_ms;
+
+	if (r->state != REPLICA_STATE_ACTIVE)
+		return;
+
+	log_commit(r, MIN(committed_index(r), image_last(r->image)));
+	if (!has_news(r) || r->ack_under_way)
+		return;
+	now_ms = replica_now(r);
+	if (r->ack_since_ms < 0)
+		r->ack_since_ms = now_ms;
+	if (now_ms >= ack_due(r))
+		send_ack(r);
+}
+
+int64_t log_deadline(const Replica *r)
+{
+	if (!has_news(r) || r->ack_under_way || r->ack_since_ms < 0)
+		return -1;
+	return ack_due(r);
+}
+
+/* --- Forgetting ------------------------------------------------------------------------------- */
+
+/* Entries behind the commit index that the database need not keep. */
+uint64_t log_first_to_keep(const Image *image)
+{
+	uint64_t first = image->log_first;
+	uint64_t bytes = image->log_bytes;
+
+	while (first < image->commit && (image_last(image) - first >= REPLICA_LOG_ENTRIES_MAX ||
+						bytes > REPLICA_LOG_BYTES_MAX)) {
+		bytes -= image_entry(image, first)->size;
+		first++;
+	}
+	return first;
+}
+
+/* Lets go of what is applied and written: the bytes at once, the entries when a good part of them
+ * can go together. */
+void log_release(Replica *r)
+{
+	Image *image = r->image;
+	uint64_t first;
+
+	for (uint64_t index = MIN(r->written, image->commit); index >= image->log_first; index--) {
+		LogEntry *entry = image_entry(image, index);
+
+		if (!entry->entry.op)
+			break;
+		g_clear_pointer(&entry->entry.op, g_bytes_unref);
+	}
+
+	first = log_first_to_keep(image);
+	if (first - image->log_first <= REPLICA_LOG_ENTRIES_MAX / 8)
+		return;
+	for (uint64_t index = image->log_first; index < first; index++)
+		image->log_bytes -= image_entry(image, index)->size;
+	g_ptr_array_remove_range(image->log, 0, (guint)(first - image->log_first));
+	image->log_first = first;
+}
