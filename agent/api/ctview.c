@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 
 #include "agent/ct/options.h"
+#include "agent/ct/staged.h"
 #include "agent/ct/state.h"
 #include "base/macro.h"
 #include "base/propstring.h"
@@ -24,22 +25,6 @@ static void add_options(json_t *view, const CtSection *section)
 	for (unsigned i = 0; i < keys->len; i++)
 		json_object_set_new(
 			view, keys->pdata[i], json_string(ct_section_get(section, keys->pdata[i])));
-}
-
-/* The names in the pending section's `delete`, without the mark of those to be removed by force. */
-static GStrv pending_dup_deletes(const CtSection *pending)
-{
-	return g_strsplit_set(ct_section_get(pending, "delete") ?: "", ",; ", -1);
-}
-
-static void merge_pending(json_t *view, const CtSection *pending)
-{
-	g_auto(GStrv) deletes = pending_dup_deletes(pending);
-
-	add_options(view, pending);
-	json_object_del(view, "delete");
-	for (char **name = deletes; *name; name++)
-		json_object_del(view, **name == '!' ? *name + 1 : *name);
 }
 
 static void add_raw(json_t *view, const CtSection *section)
@@ -61,15 +46,16 @@ static void add_raw(json_t *view, const CtSection *section)
 json_t *ctview_config(
 	CtConfig *config, const CtSection *section, bool with_pending, const char *digest)
 {
+	g_autoptr(CtSection) merged = NULL;
 	json_t *view = json_object();
 
 	assert(config);
 	assert(section);
 	assert(digest);
 
-	add_options(view, section);
 	if (with_pending)
-		merge_pending(view, ct_config_pending(config));
+		merged = ct_staged_dup_merged(config);
+	add_options(view, merged ?: section);
 	add_raw(view, section);
 	json_object_set_new(view, "digest", json_string(digest));
 	return view;
@@ -108,7 +94,7 @@ static int compare_keys(const void *a, const void *b)
 json_t *ctview_pending(CtConfig *config)
 {
 	const CtSection *pending = ct_config_pending(config);
-	g_auto(GStrv) deletes = pending_dup_deletes(pending);
+	g_autoptr(GPtrArray) deletes = ct_staged_deletes(pending);
 	g_autoptr(GPtrArray) keys = g_ptr_array_new();
 	json_auto_t *entries = json_object();
 	json_t *view = json_array();
@@ -117,14 +103,9 @@ json_t *ctview_pending(CtConfig *config)
 
 	add_pending_values(entries, ct_config_current(config), "value");
 	add_pending_values(entries, pending, "pending");
-	for (char **name = deletes; *name; name++) {
-		bool forced = **name == '!';
-
-		if (!**name)
-			continue;
-		json_object_set_new(pending_entry(entries, *name + forced), "delete",
-			json_integer(forced ? 2 : 1));
-	}
+	for (unsigned i = 0; i < deletes->len; i++)
+		json_object_set_new(pending_entry(entries, deletes->pdata[i]), "delete",
+			json_integer(ct_staged_is_forced(pending, deletes->pdata[i]) ? 2 : 1));
 
 	json_object_foreach(entries, key, entry)
 		g_ptr_array_add(keys, (void *)key);

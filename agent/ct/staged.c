@@ -52,7 +52,7 @@ bool ct_staged_is_deleted(const CtSection *pending, const char *key)
 	return false;
 }
 
-static bool is_forced(const CtSection *pending, const char *key)
+bool ct_staged_is_forced(const CtSection *pending, const char *key)
 {
 	g_auto(GStrv) entries = delete_entries(pending);
 	g_autofree char *forced = g_strconcat("!", key, NULL);
@@ -305,7 +305,7 @@ static int apply_delete(CtConfig *config, const char *key, GPtrArray *freed, GEr
 	CtSection *current = ct_config_current(config);
 	CtSection *pending = ct_config_pending(config);
 	g_autofree char *volume = ct_section_dup_volume(current, key);
-	bool force = is_forced(pending, key);
+	bool force = ct_staged_is_forced(pending, key);
 
 	ct_section_unset(current, key);
 	replace_entry(pending, key, NULL);

@@ -19,6 +19,7 @@
 GPtrArray *ct_staged_deletes(const CtSection *pending);
 
 bool ct_staged_is_deleted(const CtSection *pending, const char *key);
+bool ct_staged_is_forced(const CtSection *pending, const char *key);
 
 /* Puts key among the deletes and drops its new value; or takes it out of both. */
 void ct_staged_delete(CtSection *pending, const char *key, bool force);

@@ -155,6 +155,8 @@ static void an_option_is_set_or_deleted_never_both(void **state)
 	ct_staged_delete(pending, "mp1", true);
 	ct_staged_delete(pending, "mp1", true);
 	assert_string_equal(ct_section_get(pending, "delete"), "!mp1,swap");
+	assert_true(ct_staged_is_forced(pending, "mp1"));
+	assert_false(ct_staged_is_forced(pending, "swap"));
 
 	ct_staged_set(pending, "swap", "5");
 	assert_false(ct_staged_is_deleted(pending, "swap"));
