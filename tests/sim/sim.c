@@ -253,7 +253,9 @@ static void handle_event(Sim *sim, const SimEvent *event)
 		if (sim->healing)
 			return;
 		fault_step(sim);
-		sim_schedule(sim, SIM_EVENT_FAULT, 0, 1 + (int64_t)sim_random(sim, 500));
+		/* Now and then what is broken stays so for longer than changes wait. */
+		sim_schedule(sim, SIM_EVENT_FAULT, 0,
+			1 + (int64_t)sim_random(sim, 500) + (sim_once_in(sim, 15) ? 5500 : 0));
 		return;
 	case SIM_EVENT_START:
 		if (!node->replica)
