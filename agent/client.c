@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/client.h"
 
-#include <gio/gunixsocketaddress.h>
 #include <string.h>
 
-#include <libsoup/soup.h>
+#include <gio/gunixsocketaddress.h>
 
+#include "agent/client_session.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/paths.h"
@@ -21,6 +21,7 @@
 struct AgentClient {
 	SoupSession *session;
 	char *socket_path;
+	json_t *warnings; /* Of the last request; NULL: none. */
 };
 
 AgentClient *agent_client_new(const char *socket_path)
@@ -30,9 +31,10 @@ AgentClient *agent_client_new(const char *socket_path)
 
 	client->socket_path = g_strdup(socket_path ?: PATH_AGENT_SOCKET);
 	address = g_unix_socket_address_new(client->socket_path);
-	/* Requests take as long as they take: a worker may wait for a lock. */
-	client->session = soup_session_new_with_options(
-		"remote-connectable", address, "timeout", 0, "idle-timeout", 0, NULL);
+	/* Requests take as long as they take: a worker may wait for a lock.  There is no proxy to a
+	 * socket, and asking for one would load GIO's modules. */
+	client->session = soup_session_new_with_options("remote-connectable", address, "timeout", 0,
+		"idle-timeout", 0, "proxy-resolver", NULL, NULL);
 	return client;
 }
 
@@ -41,10 +43,25 @@ AgentClient *agent_client_free(AgentClient *client)
 	if (!client)
 		return NULL;
 
+	json_decref(client->warnings);
 	g_clear_object(&client->session);
 	g_clear_pointer(&client->socket_path, g_free);
 	g_free(client);
 	return NULL;
+}
+
+SoupSession *agent_client_session(AgentClient *client)
+{
+	assert(client);
+
+	return client->session;
+}
+
+json_t *agent_client_warnings(AgentClient *client)
+{
+	assert(client);
+
+	return client->warnings;
 }
 
 static char *query_dup(json_t *params)
@@ -65,7 +82,7 @@ static char *query_dup(json_t *params)
 	return g_string_free(query, FALSE);
 }
 
-static SoupMessage *message_new(const char *verb, const char *path, json_t *params)
+SoupMessage *agent_client_message(const char *verb, const char *path, json_t *params)
 {
 	bool in_query = str_equal(verb, "GET") || str_equal(verb, "DELETE");
 	g_autofree char *query = in_query ? query_dup(params) : NULL;
@@ -84,8 +101,13 @@ static SoupMessage *message_new(const char *verb, const char *path, json_t *para
 	return message;
 }
 
-static int status_to_errno(guint status)
+/* The agent's own number, or what the HTTP status comes near to. */
+static int answer_errno(guint status, const json_t *answer)
 {
+	json_int_t number = json_integer_value(json_object_get(answer, "errno"));
+
+	if (number > 0 && number < 4096)
+		return (int)number;
 	switch (status) {
 	case SOUP_STATUS_BAD_REQUEST:
 		return EINVAL;
@@ -113,7 +135,7 @@ static int answer_to_error(guint status, const json_t *answer, GError **err)
 	json_object_foreach(errors, name, reason)
 		g_string_append_printf(text, "\n%s: %s", name, json_string_value(reason) ?: "");
 
-	return err_set(err, status_to_errno(status), "%s", text->str);
+	return err_set(err, answer_errno(status, answer), "%s", text->str);
 }
 
 static int connection_error(AgentClient *client, GError *error, GError **err)
@@ -129,8 +151,9 @@ static int connection_error(AgentClient *client, GError *error, GError **err)
 	return err_set(err, EIO, "the agent of this node does not answer: %s", error->message);
 }
 
-int agent_client_request(AgentClient *client, const char *verb, const char *path, json_t *params,
-	json_t **ret_data, GError **err)
+/* The whole envelope of the answer. */
+static int request_envelope(AgentClient *client, const char *verb, const char *path, json_t *params,
+	json_t **ret, GError **err)
 {
 	g_autoptr(SoupMessage) message = NULL;
 	g_autoptr(GBytes) body = NULL;
@@ -139,9 +162,7 @@ int agent_client_request(AgentClient *client, const char *verb, const char *path
 	json_error_t json_error;
 	guint status;
 
-	assert(client && verb && path);
-
-	message = message_new(verb, path, params);
+	message = agent_client_message(verb, path, params);
 	if (!message)
 		return err_set(err, EINVAL, "'%s' is not a path of the API", path);
 
@@ -159,49 +180,68 @@ int agent_client_request(AgentClient *client, const char *verb, const char *path
 	if (!json_is_object(answer))
 		return err_set(err, EIO, "the agent's answer is not JSON: %s", json_error.text);
 
-	if (ret_data) {
-		json_t *data = json_object_get(answer, "data");
-
-		*ret_data = data ? json_incref(data) : json_null();
-	}
+	*ret = g_steal_pointer(&answer);
 	return 0;
 }
 
-/* Hands over the lines of one answer; *ret_last is the text of the one that ends the log, if it is
- * among them. */
-static size_t pass_lines(
-	json_t *lines, void (*line)(const char *text, void *data), void *data, char **ret_last)
+int agent_client_request(AgentClient *client, const char *verb, const char *path, json_t *params,
+	json_t **ret_data, GError **err)
 {
+	json_auto_t *answer = NULL;
+	json_t *data;
+	int r;
+
+	assert(client && verb && path);
+
+	r = request_envelope(client, verb, path, params, &answer, err);
+	if (r < 0)
+		return r;
+	json_decref(client->warnings);
+	client->warnings = json_incref(json_object_get(answer, "warnings"));
+	data = json_object_get(answer, "data");
+	if (ret_data)
+		*ret_data = data ? json_incref(data) : json_null();
+	return 0;
+}
+
+static const char *member_text(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+static bool is_outcome(const char *text)
+{
+	return str_equal(text, "TASK OK") || g_str_has_prefix(text, "TASK WARNINGS: ") ||
+	       g_str_has_prefix(text, "TASK ERROR: ");
+}
+
+/* Hands over the lines of one answer, but for the one that ends the log: it is the outcome, which
+ * comes in the envelope too. */
+static size_t pass_lines(json_t *answer, void (*line)(const char *text, void *data), void *data)
+{
+	json_t *lines = json_object_get(answer, "data");
 	json_t *row;
 	size_t i;
 
 	json_array_foreach(lines, i, row) {
 		const char *text = json_string_value(json_object_get(row, "t"));
+		bool last = i + 1 == json_array_size(lines);
 
-		if (!text)
-			continue;
-		if (i + 1 == json_array_size(lines) && g_str_has_prefix(text, "TASK ")) {
-			g_free(*ret_last);
-			*ret_last = g_strdup(text + strlen("TASK "));
-		} else {
+		if (text && !(last && is_outcome(text)))
 			line(text, data);
-		}
 	}
-
 	return json_array_size(lines);
 }
 
-static int outcome(const char *last, bool *ret_warnings, GError **err)
+static int outcome(const char *status, bool *ret_warnings, GError **err)
 {
-	if (!last)
-		return err_set(err, EIO, "the task's log has no end: its worker died");
-	if (str_equal(last, "OK") || g_str_has_prefix(last, "WARNINGS")) {
-		*ret_warnings = !str_equal(last, "OK");
-		return 0;
-	}
-	if (g_str_has_prefix(last, "ERROR: "))
-		last += strlen("ERROR: ");
-	return err_set(err, EIO, "%s", last);
+	bool ok = str_equal(status, "OK");
+
+	if (!ok && !(status && g_str_has_prefix(status, "WARNINGS: ")))
+		return err_set(
+			err, EIO, "%s", status ?: "the agent does not know how the task ended");
+	*ret_warnings = !ok;
+	return 0;
 }
 
 int agent_client_follow(AgentClient *client, const char *node, const char *upid,
@@ -209,7 +249,6 @@ int agent_client_follow(AgentClient *client, const char *node, const char *upid,
 {
 	g_autofree char *escaped = NULL;
 	g_autofree char *path = NULL;
-	g_autofree char *last = NULL;
 	size_t start = 0;
 
 	assert(client && node && upid && line && ret_warnings);
@@ -217,22 +256,21 @@ int agent_client_follow(AgentClient *client, const char *node, const char *upid,
 	escaped = g_uri_escape_string(upid, NULL, false);
 	path = g_strdup_printf("/nodes/%s/tasks/%s/log", node, escaped);
 
-	while (!last) {
+	for (;;) {
 		g_autofree char *from = g_strdup_printf("%zu", start);
 		json_auto_t *params = json_pack("{s:s, s:s, s:s}", "start", from, "limit",
 			G_STRINGIFY(LOG_LINES_MAX), "wait", "1");
-		json_auto_t *lines = NULL;
+		json_auto_t *answer = NULL;
 		size_t n;
 		int r;
 
-		r = agent_client_request(client, "GET", path, params, &lines, err);
+		r = request_envelope(client, "GET", path, params, &answer, err);
 		if (r < 0)
 			return r;
-		n = pass_lines(lines, line, data, &last);
-		if (n == 0)
-			break;
+		n = pass_lines(answer, line, data);
 		start += n;
+		/* A running task may just have had nothing to say for a while. */
+		if (n < LOG_LINES_MAX && str_equal(member_text(answer, "status"), "stopped"))
+			return outcome(member_text(answer, "exitstatus"), ret_warnings, err);
 	}
-
-	return outcome(last, ret_warnings, err);
 }

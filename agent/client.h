@@ -23,10 +23,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentClient, agent_client_free)
  * DELETE and to the body of POST and PUT.
  *
  * Returns 0 and what was in "data" (*ret_data, owned by the caller, may be NULL), or a negative errno with
- * the agent's sentence: -EINVAL for a wrong parameter (one line each in the sentence), -EACCES, -ENOENT,
- * -ECONNREFUSED when there is no agent, -EIO for everything else. */
+ * the agent's sentence, for wrong parameters followed by one line each.  -ECONNREFUSED when there is no
+ * agent. */
 int agent_client_request(AgentClient *client, const char *verb, const char *path, json_t *params,
 	json_t **ret_data, GError **err);
+
+/* What the last request that succeeded had to say beside its answer: an array of sentences, borrowed
+ * until the next request; NULL when there are none. */
+json_t *agent_client_warnings(AgentClient *client);
 
 /* Calls line for each line of the task's log as it comes, until its end (the last line, which tells the
  * outcome, is left out).  0 when the task ended well, with *ret_warnings true when it had warnings; -EIO
