@@ -12,6 +12,8 @@ for word in $(cat /proc/cmdline); do
 	esac
 done
 
+trap 'echo "lab: node $name failed to boot" >/dev/ttyS0' EXIT
+
 mount -t 9p -o trans=virtio,version=9p2000.L shared /mnt/shared
 if [ ! -e /etc/lab-node ]; then
 	# The first boot.  Debian's example would make the node a cluster of its own.
@@ -34,10 +36,11 @@ if [ -d /mnt/lab/staging ]; then
 	cp -a /mnt/lab/staging/. /
 	systemctl daemon-reload
 fi
-[ ! -e /etc/corosync/corosync.conf ] || systemctl start corosync.service
-for unit in atoll-cfs.service atolld.service; do
+# One that does not start is for the lab to tell, as of any other node.
+for unit in corosync.service atoll-cfs.service atolld.service; do
 	if systemctl cat "$unit" >/dev/null 2>&1; then
-		systemctl start "$unit"
+		systemctl start "$unit" || true
 	fi
 done
+trap - EXIT
 echo "lab: node $name is up" >/dev/ttyS0

@@ -92,14 +92,16 @@ def create(trees, lab, node):
                     (step / name).write_text((step.parent / name).read_text())
 
 
-def enter_leaf():
-    """For a node's PID 1, in its cgroup namespace: clears the root of a cgroup2 tree mounted at
-    the usual places so that it can hand down controllers."""
-    for root in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
-        if (root / "cgroup.subtree_control").exists():
-            (root / LEAF).mkdir(exist_ok=True)
-            (root / LEAF / "cgroup.procs").write_text("1")
-            _hand_down_controllers(root)
+def settle(trees, lab, node, pids):
+    """Moves a booting node's first processes to the leaf of a cgroup2 tree: a cgroup that holds
+    processes itself cannot hand controllers down."""
+    for tree in trees:
+        if tree.fstype == "cgroup2":
+            leaf = tree.node_dir(lab, node) / LEAF
+            leaf.mkdir()
+            for pid in pids:
+                (leaf / "cgroup.procs").write_text(str(pid))
+            _hand_down_controllers(leaf.parent)
 
 
 def join(trees, lab, node, running):

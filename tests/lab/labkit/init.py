@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # Everything is imported before the root changes: this tree is not visible from inside.
-from labkit import cgroup, rootfs  # noqa: E402
+from labkit import rootfs  # noqa: E402
 from labkit.services import Supervisor  # noqa: E402
 
 CONTROL = "/.lab/init.sock"
@@ -80,7 +80,6 @@ def main():
     log = open(config["directory"] + "/init.log", "ab")
     wait_for_network()
     rootfs.build(config)
-    cgroup.enter_leaf()
 
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)

@@ -91,6 +91,7 @@ class Node:
         stat = Path(f"/proc/{int(pid)}/stat").read_text()
         started = stat[stat.rindex(")") + 2:].split()[19]
         (self.directory / "pid").write_text(f"{int(pid)} {started}\n")
+        cgroup.settle(self.lab.trees, self.lab.name, self.name, (int(pid), process.pid))
         self.lab.switch.plug(self.name, self.number, int(pid), self.lab.ring_of(self.name))
         process.stdin.write("go\n")
         process.stdin.flush()

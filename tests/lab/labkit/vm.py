@@ -82,7 +82,7 @@ class VmNode:
 
     def _is_up(self):
         text = self.console.read_text(errors="replace")
-        if "lab-node.service: Failed" in text or "Kernel panic" in text:
+        if f"lab: node {self.name} failed" in text or "Kernel panic" in text:
             raise LabError(f"{self.name} does not boot: see {self.console}")
         return f"lab: node {self.name} is up" in text
 
