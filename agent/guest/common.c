@@ -6,6 +6,7 @@
 #include "agent/ct/options.h"
 #include "agent/guest/detect.h"
 #include "agent/guest/guestnet.h"
+#include "agent/guest/ifcfg.h"
 #include "agent/guest/inittext.h"
 #include "agent/guest/shadow.h"
 #include "base/err.h"
@@ -20,7 +21,7 @@
 
 static const char *const systemd_directories[] = {"/lib/systemd", "/usr/lib/systemd"};
 
-static int set_hosts(GuestRun *run, GError **err)
+int common_set_hosts(GuestRun *run, GError **err)
 {
 	g_autofree char *old = NULL;
 	g_autofree char *section = NULL;
@@ -39,11 +40,6 @@ int common_set_hostname(GuestRun *run, GError **err)
 {
 	g_autofree char *label = guest_name_dup_label(run->section);
 	g_autofree char *text = g_strconcat(label, "\n", NULL);
-	int r;
-
-	r = set_hosts(run, err);
-	if (r < 0)
-		return r;
 
 	return guest_root_write(run->root, "/etc/hostname", text, 0, err);
 }
@@ -251,6 +247,44 @@ int common_set_timezone(GuestRun *run, GError **err)
 	return guest_root_write(run->root, "/etc/timezone", text, 0, err);
 }
 
+int common_set_variable(
+	GuestRun *run, const char *path, const char *name, const char *value, GError **err)
+{
+	g_autofree char *old = NULL;
+	g_autofree char *text = NULL;
+	int r;
+
+	r = guest_root_read(run->root, path, &old, err);
+	if (r < 0 || !old)
+		return r;
+
+	text = ifcfg_set_variable(old, name, value);
+	return guest_root_write(run->root, path, text, 0, err);
+}
+
+int common_fix_hosts(GuestRun *run, GError **err)
+{
+	g_autofree char *old = NULL;
+	g_autofree char *text = NULL;
+	int r;
+
+	r = guest_root_read(run->root, "/etc/hosts", &old, err);
+	if (r < 0 || !old)
+		return r;
+
+	text = guest_hosts_drop_template_name(old);
+	return guest_root_write(run->root, "/etc/hosts", text, 0, err);
+}
+
+int common_mask_unit(GuestRun *run, const char *unit, GError **err)
+{
+	g_autofree char *path = g_strconcat("/etc/systemd/system/", unit, NULL);
+	int r;
+
+	r = guest_root_mkdir(run->root, "/etc/systemd/system", 0755, err);
+	return (r < 0) ? r : guest_root_link(run->root, path, "/dev/null", err);
+}
+
 int common_write_fastboot(GuestRun *run, GError **err)
 {
 	return guest_root_write(run->root, "/fastboot", "", 0, err);
@@ -291,6 +325,24 @@ static int link_gettys(GuestRun *run, const char *unit_path, GError **err)
 	}
 
 	return r;
+}
+
+int common_fix_old_getty(GuestRun *run, GError **err)
+{
+	g_autofree char *container_unit = find_unit(run->root, "container-getty@.service");
+	g_autofree char *unit_path = find_unit(run->root, "getty@.service");
+	g_autofree char *old = NULL;
+	g_autofree char *text = NULL;
+	int r;
+
+	if (!unit_path)
+		return 0;
+	r = guest_root_read(run->root, unit_path, &old, err);
+	if (r < 0 || !old)
+		return r;
+
+	text = getty_unit_set_condition(old, !container_unit);
+	return guest_root_write(run->root, unit_path, text, 0, err);
 }
 
 int common_set_container_getty(GuestRun *run, GError **err)

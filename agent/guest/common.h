@@ -7,7 +7,8 @@
 #include "agent/guest/family.h"
 
 /* Names and name servers. */
-int common_set_hostname(GuestRun *run, GError **err); /* /etc/hostname and /etc/hosts */
+int common_set_hostname(GuestRun *run, GError **err); /* /etc/hostname */
+int common_set_hosts(GuestRun *run, GError **err);
 int common_set_dns(GuestRun *run, GError **err);
 
 /* What must differ between two containers of one template. */
@@ -25,8 +26,19 @@ int common_set_timezone(GuestRun *run, GError **err);
 /* The marker by which init systems of old skip a check of the root file system. */
 int common_write_fastboot(GuestRun *run, GError **err);
 
+/* A variable in a file of the guest's shell variables, if the file is there. */
+int common_set_variable(
+	GuestRun *run, const char *path, const char *name, const char *value, GError **err);
+
+/* Fixes of templates. */
+int common_fix_hosts(GuestRun *run, GError **err);
+int common_mask_unit(GuestRun *run, const char *unit, GError **err);
+
 /* systemd's unit for logins on the container's terminals; nothing without that unit. */
 int common_set_container_getty(GuestRun *run, GError **err);
+
+/* The same for a systemd that may be too old to have it. */
+int common_fix_old_getty(GuestRun *run, GError **err);
 
 /* systemd's preset for the first boot; networkd: "enable", "disable" or NULL. */
 int common_write_preset(GuestRun *run, const char *networkd, GError **err);

@@ -3,43 +3,30 @@
 
 #include "base/macro.h"
 
-static const GuestFamily *const complete_families[] = {
+static const GuestFamily *const families[] = {
+	&guest_family_alpine,
+	&guest_family_archlinux,
+	&guest_family_centos,
 	&guest_family_debian,
 	&guest_family_devuan,
+	&guest_family_fedora,
+	&guest_family_gentoo,
+	&guest_family_nixos,
+	&guest_family_openeuler,
+	&guest_family_opensuse,
+	&guest_family_ubuntu,
 	&guest_family_unmanaged,
-};
-
-static const GuestFamily common_families[] = {
-	{.ostype = "alpine"},
-	{.ostype = "archlinux", .tty_directory = true},
-	{.ostype = "centos", .tty_directory = true},
-	{.ostype = "fedora", .tty_directory = true},
-	{.ostype = "gentoo"},
-	{.ostype = "nixos", .tty_directory = true},
-	{.ostype = "openeuler", .tty_directory = true},
-	{.ostype = "opensuse", .tty_directory = true},
-	{.ostype = "ubuntu"},
 };
 
 const GuestFamily *guest_family_find(const char *ostype)
 {
 	assert(ostype);
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(complete_families); i++)
-		if (str_equal(complete_families[i]->ostype, ostype))
-			return complete_families[i];
-	for (unsigned i = 0; i < G_N_ELEMENTS(common_families); i++)
-		if (str_equal(common_families[i].ostype, ostype))
-			return &common_families[i];
+	for (unsigned i = 0; i < G_N_ELEMENTS(families); i++)
+		if (str_equal(families[i]->ostype, ostype))
+			return families[i];
 
 	return NULL;
-}
-
-bool guest_family_is_complete(const GuestFamily *family)
-{
-	assert(family);
-
-	return family->unmanaged || (family->setup_init && family->setup_network);
 }
 
 const char *guest_tty_directory(const GuestRun *run)

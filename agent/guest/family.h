@@ -46,22 +46,21 @@ struct GuestFamily {
 	/* Makes a fresh template fit for a container.  NULL: nothing to do. */
 	GuestStep fix_template;
 
-	/* Makes the guest's init offer a login on each terminal.  NULL: not supported. */
+	/* Makes the guest's init offer a login on each terminal.  NULL: nothing to do. */
 	GuestStep setup_init;
 
-	/* Writes the guest's network configuration.  NULL: not supported. */
+	/* Writes the guest's network configuration.  NULL: unmanaged only. */
 	GuestStep setup_network;
+
+	/* Writes the host's own name.  NULL: to /etc/hostname. */
+	GuestStep set_hostname;
 
 	/* What else must not be the same in two containers of one template.  NULL: nothing. */
 	GuestStep reset_secrets;
 };
 
-/* Never NULL for a type that detection returns: a type whose family has no module yet gets one that
- * does only what is common to all (hosts, hostname, resolv.conf, accounts, keys). */
+/* NULL for a type that is not known. */
 const GuestFamily *guest_family_find(const char *ostype);
-
-/* Whether the family has a module of its own. */
-bool guest_family_is_complete(const GuestFamily *family);
 
 /* "lxc/" or "": where the run's terminals are below /dev. */
 const char *guest_tty_directory(const GuestRun *run);
@@ -70,6 +69,15 @@ const char *guest_tty_directory(const GuestRun *run);
 unsigned guest_n_ttys(const GuestRun *run);
 
 /* The modules. */
+extern const GuestFamily guest_family_alpine;
+extern const GuestFamily guest_family_archlinux;
+extern const GuestFamily guest_family_centos;
 extern const GuestFamily guest_family_debian;
 extern const GuestFamily guest_family_devuan;
+extern const GuestFamily guest_family_fedora;
+extern const GuestFamily guest_family_gentoo;
+extern const GuestFamily guest_family_nixos;
+extern const GuestFamily guest_family_openeuler;
+extern const GuestFamily guest_family_opensuse;
+extern const GuestFamily guest_family_ubuntu;
 extern const GuestFamily guest_family_unmanaged;

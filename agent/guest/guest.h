@@ -36,6 +36,8 @@ typedef struct GuestSetup {
 	unsigned root_uid,
 		root_gid;     /* Host ids of the container's root, for files that are written. */
 	bool ssh_host_keys;   /* Whether to make ssh host keys on create. */
+	const char *uuid;     /* Of network connections, where files have one; NULL: derived from
+				 vmid and interface. */
 	unsigned random_seed; /* For spreading cron minutes. */
 	int64_t now_s;        /* Wall time, for shadow's date of change. */
 } GuestSetup;

@@ -27,6 +27,15 @@ static int reset_secrets(GuestRun *run, GError **err)
 	return run_optional(run->family->reset_secrets, run, err);
 }
 
+static int set_hostname(GuestRun *run, GError **err)
+{
+	GuestStep step = run->family->set_hostname;
+	int r;
+
+	r = step ? step(run, err) : common_set_hostname(run, err);
+	return (r < 0) ? r : common_set_hosts(run, err);
+}
+
 static int setup_init(GuestRun *run, GError **err)
 {
 	return run_optional(run->family->setup_init, run, err);
@@ -48,7 +57,7 @@ static const GuestStep steps[GUEST_N_PHASES][STEPS_MAX] = {
 			common_set_ssh_keys,
 			setup_init,
 			setup_network,
-			common_set_hostname,
+			set_hostname,
 			common_set_dns,
 			common_set_timezone,
 			common_check_nesting,
@@ -58,7 +67,7 @@ static const GuestStep steps[GUEST_N_PHASES][STEPS_MAX] = {
 			common_write_fastboot,
 			setup_init,
 			setup_network,
-			common_set_hostname,
+			set_hostname,
 			common_set_dns,
 			common_set_timezone,
 			common_check_nesting,
@@ -140,12 +149,6 @@ int guest_child_setup(const GuestRoot *root, GuestPhase phase, const GuestSetup 
 		return err_set(err, EINVAL, "unknown ostype '%s'", found->ostype);
 	if (family->unmanaged)
 		return 0;
-	if (!guest_family_is_complete(family))
-		g_ptr_array_add(warnings,
-			g_strdup_printf("network and logins of a guest of type %s are not set up: "
-					"only names, accounts and keys are",
-				family->ostype));
-
 	r = guest_net_list(section, &nets, err);
 	if (r < 0)
 		return r;

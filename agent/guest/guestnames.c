@@ -154,3 +154,21 @@ char *guest_hosts_dup_section(
 
 	return g_string_free(text, FALSE);
 }
+
+char *guest_hosts_drop_template_name(const char *hosts)
+{
+	g_auto(GStrv) lines = g_strsplit(hosts, "\n", -1);
+	g_autoptr(GStrvBuilder) kept = g_strv_builder_new();
+	g_auto(GStrv) result = NULL;
+
+	for (char **line = lines; *line; line++) {
+		g_auto(GStrv) words = split_list(*line, G_MAXUINT);
+
+		if (g_strv_length(words) != 2 || !str_equal(words[0], "127.0.1.1") ||
+			!str_equal(words[1], "LXC_NAME"))
+			g_strv_builder_add(kept, *line);
+	}
+
+	result = g_strv_builder_end(kept);
+	return g_strjoinv("\n", result);
+}

@@ -32,3 +32,7 @@ char *guest_name_dup_label(const CtSection *section);
  * own address (NULL: none). */
 char *guest_hosts_dup_section(
 	const char *old, const CtSection *section, const GuestDns *dns, const char *primary);
+
+/* Text of hosts without the line that templates of linuxcontainers.org have for a name of theirs;
+ * owned by the caller. */
+char *guest_hosts_drop_template_name(const char *hosts);

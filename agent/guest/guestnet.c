@@ -56,18 +56,17 @@ static int parse_gateway(
 
 	if (inet_pton(socket_family[family], gateway, other) != 1)
 		return err_set(err, EINVAL, "'%s' is no gateway address", gateway);
-	if (inet_pton(socket_family[family], address->address, own) != 1)
-		return err_set(err, EINVAL, "'%s' is no address", address->address);
 
 	address->gateway = g_strdup(gateway);
-	address->gateway_routed = !bits_equal(own, other, address->prefix);
-	if (family == GUEST_NET_V6 && bits_equal(other, link_local, 10))
-		address->gateway_routed = false;
+	if (!address->address || inet_pton(socket_family[family], address->address, own) != 1)
+		return 0;
+	address->gateway_routed = !bits_equal(own, other, address->prefix) &&
+				  !(family == GUEST_NET_V6 && bits_equal(other, link_local, 10));
 	return 0;
 }
 
-static int parse_address(GuestNetAddress *address, GuestNetFamily family, const char *value,
-	const char *gateway, GError **err)
+static int parse_address(
+	GuestNetAddress *address, GuestNetFamily family, const char *value, GError **err)
 {
 	const char *slash = strchr(value, '/');
 	guint64 prefix;
@@ -85,8 +84,19 @@ static int parse_address(GuestNetAddress *address, GuestNetFamily family, const 
 	address->prefix = (unsigned)prefix;
 	if (inet_pton(socket_family[family], address->address, binary) != 1)
 		return err_set(err, EINVAL, "'%s' is no address", value);
+	return 0;
+}
 
-	return gateway ? parse_gateway(address, family, gateway, err) : 0;
+/* Required of new interfaces, but files of old may lack it. */
+static bool has_name(const char *value)
+{
+	g_auto(GStrv) parts = g_strsplit(value, ",", -1);
+
+	for (char **part = parts; *part; part++)
+		if (g_str_has_prefix(*part, "name=") && (*part)[strlen("name=")])
+			return true;
+
+	return false;
 }
 
 static int parse_net(const char *value, GuestNet **ret, GError **err)
@@ -106,11 +116,11 @@ static int parse_net(const char *value, GuestNet **ret, GError **err)
 	net->name = g_strdup(propstring_get(props, "name"));
 	for (unsigned i = 0; i < GUEST_NET_N_FAMILIES; i++) {
 		const char *address = propstring_get(props, keys[i][0]);
+		const char *gateway = propstring_get(props, keys[i][1]);
 
-		if (!address)
-			continue;
-		r = parse_address(
-			&net->addresses[i], i, address, propstring_get(props, keys[i][1]), err);
+		r = address ? parse_address(&net->addresses[i], i, address, err) : 0;
+		if (r == 0 && gateway)
+			r = parse_gateway(&net->addresses[i], i, gateway, err);
 		if (r < 0)
 			return r;
 	}
@@ -139,21 +149,24 @@ int guest_net_list(const CtSection *section, GPtrArray **ret, GError **err)
 		g_autoptr(GuestNet) net = NULL;
 		int r;
 
-		if (!value)
+		if (!value || !has_name(value))
 			continue;
 		r = parse_net(value, &net, err);
 		if (r < 0)
 			return err_prefix(err, r, "%s", key);
 
 		net->index = i;
-		if (net->name &&
-			(net->addresses[GUEST_NET_V4].mode || net->addresses[GUEST_NET_V6].mode))
-			g_ptr_array_add(nets, g_steal_pointer(&net));
+		g_ptr_array_add(nets, g_steal_pointer(&net));
 	}
 
 	g_ptr_array_sort(nets, compare_names);
 	*ret = g_steal_pointer(&nets);
 	return 0;
+}
+
+bool guest_net_is_configured(const GuestNet *net)
+{
+	return net->addresses[GUEST_NET_V4].mode || net->addresses[GUEST_NET_V6].mode;
 }
 
 const char *guest_net_primary(const GPtrArray *nets)

@@ -20,7 +20,7 @@ typedef struct GuestNetAddress {
 	char *mode;          /* "static", "dhcp", "manual" or "auto"; NULL: nothing configured. */
 	char *address;       /* Static only: without the prefix length. */
 	unsigned prefix;     /* Static only. */
-	char *gateway;       /* Static only; NULL: none. */
+	char *gateway;       /* NULL: none. */
 	bool gateway_routed; /* The gateway is outside of the address's network (and not link
 			      * local): it needs a route of its own. */
 } GuestNetAddress;
@@ -31,9 +31,12 @@ typedef struct GuestNet {
 	GuestNetAddress addresses[GUEST_NET_N_FAMILIES];
 } GuestNet;
 
-/* The interfaces of a section that have a name and an address setting in at least one family,
- * sorted by name; array of GuestNet*, owned by the caller.  -EINVAL names the option. */
+/* The interfaces of a section that have a name, sorted by it; array of GuestNet*, owned by the
+ * caller.  -EINVAL names the option. */
 int guest_net_list(const CtSection *section, GPtrArray **ret, GError **err);
+
+/* Whether the interface has an address setting in at least one family. */
+bool guest_net_is_configured(const GuestNet *net);
 
 /* The address of net0 that the guest's own name stands for: its static IPv4, else its static IPv6,
  * else NULL.  Borrowed from nets. */

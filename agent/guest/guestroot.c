@@ -81,8 +81,8 @@ int guest_root_edit(const GuestRoot *root, const char *path, const char *text, G
 	return write_file(root, path, text, 0, keep_uid, keep_gid, err);
 }
 
-int guest_root_modify(const GuestRoot *root, const char *path, const char *text, MarkedPlace place,
-	mode_t mode, GError **err)
+static int modify(const GuestRoot *root, const char *path, const char *text, MarkedPlace place,
+	mode_t mode, bool remove_empty, GError **err)
 {
 	g_autofree char *old = NULL;
 	g_autofree char *changed = NULL;
@@ -93,7 +93,23 @@ int guest_root_modify(const GuestRoot *root, const char *path, const char *text,
 		return r;
 
 	changed = marked_apply(old, text, place);
-	return changed ? guest_root_write(root, path, changed, old ? 0 : mode, err) : 0;
+	if (!changed)
+		return 0;
+	if (!*changed && remove_empty)
+		return guest_root_remove(root, path, err);
+	return guest_root_write(root, path, changed, old ? 0 : mode, err);
+}
+
+int guest_root_modify(const GuestRoot *root, const char *path, const char *text, MarkedPlace place,
+	mode_t mode, GError **err)
+{
+	return modify(root, path, text, place, mode, false, err);
+}
+
+int guest_root_modify_or_remove(
+	const GuestRoot *root, const char *path, const char *text, MarkedPlace place, GError **err)
+{
+	return modify(root, path, text, place, 0, true, err);
 }
 
 int guest_root_remove(const GuestRoot *root, const char *path, GError **err)

@@ -38,6 +38,10 @@ int guest_root_edit(const GuestRoot *root, const char *path, const char *text, G
 int guest_root_modify(const GuestRoot *root, const char *path, const char *text, MarkedPlace place,
 	mode_t mode, GError **err);
 
+/* The same for a file that is removed when nothing is left in it. */
+int guest_root_modify_or_remove(
+	const GuestRoot *root, const char *path, const char *text, MarkedPlace place, GError **err);
+
 /* Removes a file or link, if it is there. */
 int guest_root_remove(const GuestRoot *root, const char *path, GError **err);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/guest/inittext.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/macro.h"
@@ -96,6 +95,31 @@ char *inittab_set_gettys(const char *inittab, unsigned n_ttys, const char *getty
 	return g_string_free(text, FALSE);
 }
 
+static bool has_numbered_id(const char *line, const char *id)
+{
+	size_t length = strlen(id);
+	size_t digits = g_str_has_prefix(line, id) ? strspn(line + length, "0123456789") : 0;
+
+	return digits > 0 && line[length + digits] == ':';
+}
+
+char *inittab_set_plain_gettys(
+	const char *inittab, unsigned n_ttys, const char *id, const char *getty)
+{
+	g_auto(GStrv) lines = g_strsplit(inittab, "\n", -1);
+	GString *text = g_string_new(NULL);
+
+	assert(id && getty);
+
+	for (char **line = lines; *line; line++)
+		if ((line[1] || **line) && !(has_numbered_id(*line, id) && strstr(*line, "getty")))
+			g_string_append_printf(text, "%s\n", *line);
+	for (unsigned i = 1; i <= n_ttys; i++)
+		g_string_append_printf(text, "%s%u::respawn:%s 38400 tty%u\n", id, i, getty, i);
+
+	return g_string_free(text, FALSE);
+}
+
 char *securetty_add(const char *securetty, const char *tty_directory)
 {
 	g_auto(GStrv) lines = g_strsplit(securetty, "\n", -1);
@@ -124,6 +148,36 @@ char *getty_unit_set_tty(const char *unit, const char *tty_directory)
 	(void)g_string_replace(text, "lxc/tty%I", "pts/%I", 0);
 	(void)g_string_replace(text, "pts/%I", name, 0);
 	return g_string_free(text, FALSE);
+}
+
+char *getty_unit_set_condition(const char *unit, bool container)
+{
+	static const char with_tty0[] = "ConditionPathExists=/dev/tty0";
+	static const char with_tty[] = "ConditionPathExists=/dev/tty";
+	const char *from = container ? with_tty0 : with_tty;
+	const char *to = container ? with_tty : with_tty0;
+	g_auto(GStrv) lines = g_strsplit(unit, "\n", -1);
+
+	for (char **line = lines; *line; line++) {
+		if (!str_equal(*line, from))
+			continue;
+		g_free(*line);
+		*line = g_strdup(to);
+	}
+
+	return g_strjoinv("\n", lines);
+}
+
+char *upstart_dup_getty(unsigned tty)
+{
+	return g_strdup_printf("# tty%u - getty\n"
+			       "\n"
+			       "start on stopped rc RUNLEVEL=[2345]\n"
+			       "stop on runlevel [!2345]\n"
+			       "\n"
+			       "respawn\n"
+			       "exec /sbin/getty -8 38400 tty%u\n",
+		tty, tty);
 }
 
 char *preset_dup_text(const char *networkd)

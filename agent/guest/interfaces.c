@@ -24,7 +24,7 @@ typedef struct Item {
 } Item;
 
 typedef struct Rewrite {
-	const GPtrArray *nets;
+	GPtrArray *nets;       /* Those with an address setting. */
 	GPtrArray *items;      /* Of Item*. */
 	GHashTable *automatic; /* Names that an `auto` line has. */
 	Item *open;            /* The stanza that option lines go to, NULL: none. */
@@ -313,17 +313,24 @@ static void add_missing(Rewrite *rewrite)
 
 char *interfaces_rewrite(const char *old, const GPtrArray *nets, unsigned flags)
 {
+	g_autoptr(GPtrArray) configured = g_ptr_array_new();
 	g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func((GDestroyNotify)item_free);
 	g_autoptr(GHashTable) automatic =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	Rewrite rewrite = {
-		.nets = nets,
+		.nets = configured,
 		.items = items,
 		.automatic = automatic,
 		.flags = flags,
 	};
 
-	assert(old && nets && nets->len > 0);
+	assert(old && nets);
+
+	for (unsigned i = 0; i < nets->len; i++)
+		if (guest_net_is_configured(nets->pdata[i]))
+			g_ptr_array_add(configured, nets->pdata[i]);
+	if (configured->len == 0)
+		return NULL;
 
 	read_file(&rewrite, old);
 	add_missing(&rewrite);

@@ -13,6 +13,6 @@ typedef enum InterfacesFlags {
 	INTERFACES_V6_STATIC = 1 << 1, /* IPv6 knows no dhcp and auto: they become manual. */
 } InterfacesFlags;
 
-/* The new text, owned by the caller.  old is the present one ("" when there is no file); nets comes
- * from guest_net_list() and must not be empty: a file without interface of ours is left alone. */
+/* The new text, owned by the caller; NULL when no interface of nets (guest_net_list()) has an address
+ * setting: then the file is left alone.  old is the present text, "" when there is no file. */
 char *interfaces_rewrite(const char *old, const GPtrArray *nets, unsigned flags);

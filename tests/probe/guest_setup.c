@@ -214,6 +214,7 @@ static int set_up(const Arguments *a, GPtrArray *warnings, GError **err)
 		.vmid = (unsigned)a->vmid,
 		.ostype = a->ostype ? ostype_from_id(a->ostype) : NULL,
 		.password = a->password,
+		.uuid = a->uuid,
 		.ssh_public_keys = keys,
 		.host_resolv_conf = resolv_conf,
 		.host_localtime = localtime_target,

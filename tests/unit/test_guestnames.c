@@ -91,11 +91,20 @@ static void label_ends_at_the_first_dot(void **state)
 	assert_string_equal(fallback, "localhost");
 }
 
+static void name_of_templates_is_dropped(void **state)
+{
+	g_autofree char *text = guest_hosts_drop_template_name(
+		"127.0.0.1 localhost\n127.0.1.1\tLXC_NAME\n127.0.1.1 LXC_NAME other\n");
+
+	assert_string_equal(text, "127.0.0.1 localhost\n127.0.1.1 LXC_NAME other\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_parts_come_from_the_host),
 		cmocka_unit_test(hosts_names_the_guest),
+		cmocka_unit_test(name_of_templates_is_dropped),
 		cmocka_unit_test(label_ends_at_the_first_dot),
 	};
 

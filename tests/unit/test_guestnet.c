@@ -45,16 +45,18 @@ static void gateways_outside_of_the_network_need_a_route(void **state)
 	}
 }
 
-static void interfaces_are_sorted_and_settled_ones_only(void **state)
+static void named_interfaces_are_sorted(void **state)
 {
 	g_autoptr(GPtrArray) nets = NULL;
 
-	assert_int_equal(list("name=z0,ip=dhcp", "name=a0,ip6=auto", &nets, NULL), 0);
+	assert_int_equal(list("name=z0,ip=dhcp", "name=a0,bridge=vmbr0", &nets, NULL), 0);
 	assert_int_equal(nets->len, 2);
 	assert_string_equal(((GuestNet *)nets->pdata[0])->name, "a0");
+	assert_false(guest_net_is_configured(nets->pdata[0]));
+	assert_true(guest_net_is_configured(nets->pdata[1]));
 	g_clear_pointer(&nets, g_ptr_array_unref);
 
-	assert_int_equal(list("name=z0,bridge=vmbr0", NULL, &nets, NULL), 0);
+	assert_int_equal(list("bridge=vmbr0,ip=dhcp", NULL, &nets, NULL), 0);
 	assert_int_equal(nets->len, 0);
 }
 
@@ -92,7 +94,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gateways_outside_of_the_network_need_a_route),
-		cmocka_unit_test(interfaces_are_sorted_and_settled_ones_only),
+		cmocka_unit_test(named_interfaces_are_sorted),
 		cmocka_unit_test(primary_is_the_static_address_of_net0),
 		cmocka_unit_test(bad_address_names_its_option),
 	};

@@ -79,6 +79,29 @@ static void getty_unit_follows_the_directory(void **state)
 	assert_string_equal(again, below);
 }
 
+static void plain_gettys_are_replaced_by_their_ids(void **state)
+{
+	static const char inittab[] = "::sysinit:/sbin/openrc sysinit\n"
+				      "tty1::respawn:/sbin/getty 38400 tty1\n"
+				      "tty5::respawn:/sbin/getty 38400 tty5\n"
+				      "ttyS0::respawn:/sbin/getty -L 0 ttyS0 vt100\n";
+	g_autofree char *text = inittab_set_plain_gettys(inittab, 1, "tty", "/sbin/getty");
+
+	assert_string_equal(text, "::sysinit:/sbin/openrc sysinit\n"
+				  "ttyS0::respawn:/sbin/getty -L 0 ttyS0 vt100\n"
+				  "tty1::respawn:/sbin/getty 38400 tty1\n");
+}
+
+static void condition_of_getty_goes_both_ways(void **state)
+{
+	static const char host[] = "A=1\nConditionPathExists=/dev/tty0\n";
+	g_autofree char *there = getty_unit_set_condition(host, true);
+	g_autofree char *back = getty_unit_set_condition(there, false);
+
+	assert_string_equal(there, "A=1\nConditionPathExists=/dev/tty\n");
+	assert_string_equal(back, host);
+}
+
 static void preset_is_sorted_by_unit(void **state)
 {
 	g_autofree char *with = preset_dup_text("disable");
@@ -97,6 +120,8 @@ int main(void)
 		cmocka_unit_test(inittab_gets_a_getty_a_terminal),
 		cmocka_unit_test(securetty_has_each_terminal_once),
 		cmocka_unit_test(getty_unit_follows_the_directory),
+		cmocka_unit_test(plain_gettys_are_replaced_by_their_ids),
+		cmocka_unit_test(condition_of_getty_goes_both_ways),
 		cmocka_unit_test(preset_is_sorted_by_unit),
 	};
 

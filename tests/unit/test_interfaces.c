@@ -57,11 +57,19 @@ static void ipv6_can_be_limited_to_static(void **state)
 	assert_string_equal(text, "auto lo eth0\n\niface eth0 inet6 manual\n\n");
 }
 
+static void nothing_to_say_leaves_the_file(void **state)
+{
+	g_autoptr(GPtrArray) nets = nets_of("net0: name=eth0,bridge=vmbr0\n");
+
+	assert_null(interfaces_rewrite("iface eth0 inet dhcp\n", nets, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_come_out_as_recorded),
 		cmocka_unit_test(old_ifupdown_gets_netmasks),
+		cmocka_unit_test(nothing_to_say_leaves_the_file),
 		cmocka_unit_test(ipv6_can_be_limited_to_static),
 	};
 
