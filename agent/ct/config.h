@@ -37,7 +37,7 @@ int ct_config_print(const CtConfig *config, char **ret, GError **err);
 char *ct_config_dup_digest(const char *text, size_t size);
 
 /* Sections are borrowed from the configuration.  The pending one has the options that wait to be
- * applied, and in `delete` the names of those that wait to be removed (agent/ct/change.h). */
+ * applied, and in `delete` the names of those that wait to be removed (agent/ct/staged.h). */
 CtSection *ct_config_current(CtConfig *config);
 CtSection *ct_config_pending(CtConfig *config);
 CtSection *ct_config_snapshot(CtConfig *config, const char *name);     /* NULL: none. */

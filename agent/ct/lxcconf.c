@@ -127,14 +127,13 @@ static int remove_file(const char *path)
 	return r == -ENOENT ? 0 : r;
 }
 
-static char *conf_directory(unsigned vmid)
+static char *conf_directory(const char *directory, unsigned vmid)
 {
-	return g_strdup_printf("%s/%u", PATH_LXC, vmid);
+	return g_strdup_printf("%s/%u", directory, vmid);
 }
 
-static int write_files(unsigned vmid, const LxcGenerated *generated, GError **err)
+static int write_files(const char *directory, const LxcGenerated *generated, GError **err)
 {
-	g_autofree char *directory = conf_directory(vmid);
 	g_autofree char *config = g_build_filename(directory, "config", NULL);
 	g_autofree char *seccomp = g_build_filename(directory, "rules.seccomp", NULL);
 	int r;
@@ -151,9 +150,10 @@ static int write_files(unsigned vmid, const LxcGenerated *generated, GError **er
 	return 0;
 }
 
-int lxc_conf_write(unsigned vmid, const CtSection *section, const NodeConf *node,
-	GPtrArray *warnings, GError **err)
+int lxc_conf_write_below(const char *directory, unsigned vmid, const CtSection *section,
+	const NodeConf *node, GPtrArray *warnings, GError **err)
 {
+	g_autofree char *conf = conf_directory(directory, vmid);
 	g_autoptr(LxcGenerated) generated = NULL;
 	g_autoptr(GArray) cpus = NULL;
 	g_autofree char *common_seccomp = read_fact(COMMON_SECCOMP);
@@ -173,7 +173,7 @@ int lxc_conf_write(unsigned vmid, const CtSection *section, const NodeConf *node
 		.cpus = (const unsigned *)cpus->data,
 		.n_cpus = cpus->len,
 		.cgroup_prefix = node->cgroup_prefix,
-		.lxc_directory = PATH_LXC,
+		.lxc_directory = directory,
 		.hook = HOOK,
 		.include_directory = INCLUDE_DIRECTORY,
 		.common_seccomp = common_seccomp,
@@ -188,7 +188,7 @@ int lxc_conf_write(unsigned vmid, const CtSection *section, const NodeConf *node
 	r = lxc_generate(vmid, section, &host, &generated, err);
 	if (r < 0)
 		return r;
-	r = write_files(vmid, generated, err);
+	r = write_files(conf, generated, err);
 	if (r < 0)
 		return r;
 
@@ -197,17 +197,28 @@ int lxc_conf_write(unsigned vmid, const CtSection *section, const NodeConf *node
 	return 0;
 }
 
-int lxc_conf_remove(unsigned vmid, GError **err)
+int lxc_conf_write(unsigned vmid, const CtSection *section, const NodeConf *node,
+	GPtrArray *warnings, GError **err)
 {
-	g_autofree char *directory = conf_directory(vmid);
+	return lxc_conf_write_below(PATH_LXC, vmid, section, node, warnings, err);
+}
+
+int lxc_conf_remove_below(const char *directory, unsigned vmid, GError **err)
+{
 	static const char *const names[] = {"config", "rules.seccomp"};
+	g_autofree char *conf = conf_directory(directory, vmid);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		g_autofree char *path = g_build_filename(directory, names[i], NULL);
+		g_autofree char *path = g_build_filename(conf, names[i], NULL);
 		int r = remove_file(path);
 
 		if (r < 0)
 			return err_set_errno(err, r, "cannot remove '%s'", path);
 	}
 	return 0;
+}
+
+int lxc_conf_remove(unsigned vmid, GError **err)
+{
+	return lxc_conf_remove_below(PATH_LXC, vmid, err);
 }

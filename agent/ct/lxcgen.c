@@ -114,6 +114,10 @@ static void put_cgroup_places(Generator *g)
 
 	put(g, "lxc.cgroup.relative", "0");
 	put(g, "lxc.cgroup.dir.monitor", "%s%slxc.monitor/%u", prefix, slash, g->vmid);
+	/* Below this, LXC makes the cgroup that the monitor moves to in the end, so that its own can
+	 * be removed; otherwise it would be outside of the prefix. */
+	if (*prefix)
+		put(g, "lxc.cgroup.dir.monitor.pivot", "%s", prefix);
 	put(g, "lxc.cgroup.dir.container", "%s%slxc/%u", prefix, slash, g->vmid);
 	put(g, "lxc.cgroup.dir.container.inner", "ns");
 }

@@ -266,7 +266,8 @@ const SchemaOption ct_options[] = {
 	{.name = "env",
 		.check = format_environment,
 		.format_description = "<NAME=VALUE>",
-		.description = "Environment variables of the container's first process"},
+		.description =
+			"Environment variables of the container's first process, one on a line"},
 	{.name = "features",
 		.type = SCHEMA_PROPS,
 		.props = ct_features_props,
