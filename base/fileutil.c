@@ -16,7 +16,8 @@
 /* How often a taken lock is tried again: flock() cannot wait for a limited time. */
 #define LOCK_RETRY_US 20000
 
-/* Bound for the recursion of file_remove_tree(), as each level holds a descriptor. */
+/* Bound for the recursion of file_remove_tree(), as each level holds a descriptor.  What is deeper
+ * is moved up: nobody may make a tree that cannot be removed. */
 #define TREE_DEPTH_MAX 512
 
 int file_read(const char *path, size_t size_max, char **ret, size_t *ret_size)
@@ -123,12 +124,32 @@ int file_mkdir_all(const char *path, mode_t mode)
 	return RET_ERRNO(g_mkdir_with_parents(path, (int)mode));
 }
 
-static int remove_below(int parent_fd, const char *name, unsigned depth)
+/* A tree that is being removed. */
+struct removal {
+	int top_fd;       /* Its root. */
+	unsigned n_moved; /* Directories that were too deep and have been moved to the root. */
+};
+
+/* Moves a directory to the root of the tree, where its depth counts from the beginning. */
+static int move_up(struct removal *removal, int parent_fd, const char *name)
+{
+	char moved[32];
+	int r;
+
+	do {
+		(void)snprintf(moved, sizeof(moved), ".moved-%u", removal->n_moved++);
+		r = RET_ERRNO(renameat2(parent_fd, name, removal->top_fd, moved, RENAME_NOREPLACE));
+	} while (r == -EEXIST);
+	return r;
+}
+
+static int remove_below(struct removal *removal, int parent_fd, const char *name, unsigned depth)
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
 	};
+	unsigned n_moved;
 	struct dirent *entry;
 	DIR *directory;
 	int fd, r = 0;
@@ -137,8 +158,8 @@ static int remove_below(int parent_fd, const char *name, unsigned depth)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
-	if (depth == 0)
-		return -ELOOP;
+	if (depth == TREE_DEPTH_MAX)
+		return move_up(removal, parent_fd, name);
 
 	fd = (int)syscall(SYS_openat2, parent_fd, name, &how, sizeof(how));
 	if (fd < 0)
@@ -150,11 +171,17 @@ static int remove_below(int parent_fd, const char *name, unsigned depth)
 		return r;
 	}
 
-	while (r == 0 && (errno = 0, entry = readdir(directory)))
-		if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
-			r = remove_below(fd, entry->d_name, depth - 1);
-	if (r == 0 && errno)
-		r = -errno;
+	if (depth == 0)
+		removal->top_fd = fd;
+	do {
+		n_moved = removal->n_moved;
+		rewinddir(directory);
+		while (r == 0 && (errno = 0, entry = readdir(directory)))
+			if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
+				r = remove_below(removal, fd, entry->d_name, depth + 1);
+		if (r == 0 && errno)
+			r = -errno;
+	} while (r == 0 && depth == 0 && removal->n_moved > n_moved);
 	(void)closedir(directory);
 
 	if (r == 0 && unlinkat(parent_fd, name, AT_REMOVEDIR) < 0)
@@ -164,6 +191,7 @@ static int remove_below(int parent_fd, const char *name, unsigned depth)
 
 int file_remove_tree(const char *path)
 {
+	struct removal removal = {.top_fd = -1};
 	g_autofree char *directory = NULL;
 	g_autofree char *name = NULL;
 	auto_close int fd = -1;
@@ -176,7 +204,7 @@ int file_remove_tree(const char *path)
 	if (fd < 0)
 		return (errno == ENOENT) ? 0 : -errno;
 
-	return remove_below(fd, name, TREE_DEPTH_MAX);
+	return remove_below(&removal, fd, name, 0);
 }
 
 int file_lock(const char *path, unsigned timeout_ms, int *ret_fd, GError **err)

@@ -47,6 +47,26 @@ static void reading_is_bounded(void **state)
 	assert_null(content);
 }
 
+static void removes_a_tree_of_any_depth(void **state)
+{
+	g_autofree char *tree = g_build_filename(*state, "deep", NULL);
+	auto_close int fd = -1;
+
+	assert_int_equal(mkdir(tree, 0700), 0);
+	fd = open(tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned i = 0; i < 1100; i++) {
+		int next_fd;
+
+		assert_int_equal(mkdirat(fd, "d", 0700), 0);
+		assert_int_equal(symlinkat("/", fd, ".moved-0"), 0);
+		next_fd = openat(fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd_clear(&fd);
+		fd = next_fd;
+	}
+	assert_int_equal(file_remove_tree(tree), 0);
+	assert_int_equal(access(tree, F_OK), -1);
+}
+
 static void removes_a_tree_but_not_what_links_lead_to(void **state)
 {
 	g_autofree char *tree = g_build_filename(*state, "tree", NULL);
@@ -88,6 +108,8 @@ int main(void)
 			a_failed_replace_leaves_no_temporary_file, tmpdir_set_up, tmpdir_tear_down),
 		cmocka_unit_test_setup_teardown(
 			reading_is_bounded, tmpdir_set_up, tmpdir_tear_down),
+		cmocka_unit_test_setup_teardown(
+			removes_a_tree_of_any_depth, tmpdir_set_up, tmpdir_tear_down),
 		cmocka_unit_test_setup_teardown(
 			removes_a_tree_but_not_what_links_lead_to, tmpdir_set_up, tmpdir_tear_down),
 		cmocka_unit_test_setup_teardown(
