@@ -303,15 +303,18 @@ static int choose_name(int images_fd, const VolumeSpec *spec, VolumeName **ret, 
 }
 
 /* An image's file system.  Inode tables and journal are not written now: the kernel treats them as
- * zero, and in a new sparse file they are.  mmp keeps two nodes from mounting one image of a shared
- * storage. */
-static int make_ext4(const char *path, const VolumeSpec *spec, GError **err)
+ * zero, and in a new sparse file they are.
+ *
+ * Multi-mount protection keeps two nodes from mounting one image of a shared storage.  Where no
+ * other node can see the image it would guard nothing, but write a block every 5 seconds for as
+ * long as the image is mounted, and make the first mount after a power cut wait for 44 seconds. */
+static int make_ext4(const Storage *storage, const char *path, const VolumeSpec *spec, GError **err)
 {
 	g_autofree char *extended =
 		g_strdup_printf("root_owner=%u:%u,lazy_itable_init=1,lazy_journal_init=1,nodiscard",
 			spec->root_uid, spec->root_gid);
-	const char *const argv[] = {
-		"mkfs.ext4", "-q", "-F", "-O", "mmp", "-E", extended, path, NULL};
+	const char *const argv[] = {"mkfs.ext4", "-q", "-F", "-O",
+		storage_shared(storage) ? "mmp" : "^mmp", "-E", extended, path, NULL};
 
 	return process_run(argv, NULL, err);
 }
@@ -323,9 +326,10 @@ static bool is_full(int fd)
 	return fstatvfs(fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < SPACE_MIN_BYTES;
 }
 
-static int make_image(const char *path, int guest_fd, const VolumeName *name,
+static int make_image(const Storage *storage, int guest_fd, const VolumeName *name,
 	const VolumeSpec *spec, GError **err)
 {
+	g_autofree char *path = dir_path_dup(storage, name);
 	auto_close int fd = -1;
 	int r = 0;
 
@@ -336,7 +340,7 @@ static int make_image(const char *path, int guest_fd, const VolumeName *name,
 		r = err_set_errno(err, -errno, "cannot make '%s' %" G_GUINT64_FORMAT " bytes long",
 			path, spec->size_bytes);
 	if (r >= 0)
-		r = make_ext4(path, spec, err);
+		r = make_ext4(storage, path, spec, err);
 	if (r >= 0)
 		return 0;
 
@@ -348,9 +352,11 @@ static int make_image(const char *path, int guest_fd, const VolumeName *name,
 	return r;
 }
 
-static int make_directory(const char *path, int guest_fd, const VolumeName *name,
+static int make_directory(const Storage *storage, int guest_fd, const VolumeName *name,
 	const VolumeSpec *spec, GError **err)
 {
+	g_autofree char *path = dir_path_dup(storage, name);
+
 	if (mkdirat(guest_fd, name->file, 0755) < 0)
 		return err_set_errno(err, -errno, "cannot make directory '%s'", path);
 	if (fchownat(guest_fd, name->file, spec->root_uid, spec->root_gid, AT_SYMLINK_NOFOLLOW) <
@@ -387,9 +393,9 @@ static int dir_alloc(const Storage *storage, const VolumeSpec *spec, char **ret_
 	if (guest_fd < 0)
 		r = err_set_errno(err, guest_fd, "cannot open the directory of '%s'", path);
 	else if (name->format == VOLUME_FORMAT_RAW)
-		r = make_image(path, guest_fd, name, spec, err);
+		r = make_image(storage, guest_fd, name, spec, err);
 	else
-		r = make_directory(path, guest_fd, name, spec, err);
+		r = make_directory(storage, guest_fd, name, spec, err);
 	if (r < 0) {
 		/* Stays when it holds other volumes. */
 		(void)unlinkat(images_fd, directory, AT_REMOVEDIR);

@@ -202,6 +202,15 @@ def test_an_image_lives_from_alloc_to_free(host):
     assert "does not exist" in host.probe_fails("free", volume)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_images_of_shared_storages_are_protected_from_a_second_mount(host, shared):
+    if shared:
+        host.cfg.write_text(host.cfg.read_text() + "\tshared 1\n")
+    path = host.probe("path", host.alloc(16 * MIB))
+    features = host.run("dumpe2fs", "-h", path).stdout.split("Filesystem features:")[1]
+    assert ("mmp" in features.splitlines()[0].split()) is shared
+
+
 def test_alloc_takes_the_lowest_free_number(host):
     first, second, third = (host.alloc(8 * MIB) for _ in range(3))
     assert [v[-5] for v in (first, second, third)] == ["0", "1", "2"]
