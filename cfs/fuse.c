@@ -44,6 +44,8 @@ void fs_remember(StoreFs *fs, fuse_ino_t number)
 	gpointer key = GSIZE_TO_POINTER(number);
 	size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(fs->known, key));
 
+	if (count == 0 && !made_is_number(number))
+		(void)open_file_use(fs, inode_of(number));
 	g_hash_table_insert(fs->known, key, GSIZE_TO_POINTER(count + 1));
 }
 
@@ -52,10 +54,16 @@ static void forget(StoreFs *fs, fuse_ino_t number, uint64_t n)
 	gpointer key = GSIZE_TO_POINTER(number);
 	size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(fs->known, key));
 
-	if (count > n)
+	OpenFile *file;
+
+	if (count > n) {
 		g_hash_table_insert(fs->known, key, GSIZE_TO_POINTER(count - n));
-	else
-		g_hash_table_remove(fs->known, key);
+		return;
+	}
+	g_hash_table_remove(fs->known, key);
+	file = made_is_number(number) ? NULL : open_file_find(fs, inode_of(number));
+	if (file && count > 0)
+		open_file_unuse(fs, file);
 }
 
 static bool is_known(const StoreFs *fs, uint64_t inode)
@@ -97,10 +105,8 @@ static void apply_to_open_file(StoreFs *fs, const TreeChange *change)
 		return;
 	}
 	node = tree_by_inode(fs_tree(fs), change->inode);
-	if (change->data_changed && node) {
-		g_bytes_unref(file->data);
-		file->data = g_bytes_ref(tree_node_data(node));
-	}
+	if (node)
+		open_file_update(fs, file, node);
 }
 
 void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
@@ -256,13 +262,13 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-/* A file system whose process is gone answers everything with ENOTCONN.  Detaching works even while
- * somebody holds it open. */
+/* A file system whose process is gone answers with ENOTCONN what the kernel does not know by itself,
+ * as statfs.  Detaching works even while somebody holds it open. */
 static int clear_dead_mounts(const char *mountpoint, GError **err)
 {
-	struct stat st;
+	struct statvfs st;
 
-	for (unsigned i = 0; i < DEAD_MAX && stat(mountpoint, &st) < 0; i++) {
+	for (unsigned i = 0; i < DEAD_MAX && statvfs(mountpoint, &st) < 0; i++) {
 		if (errno != ENOTCONN)
 			return errno == ENOENT ? 0
 					       : err_set_errno(err, -errno, "cannot look at '%s'",

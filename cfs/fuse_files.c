@@ -14,6 +14,8 @@ static Handle *handle_of(const struct fuse_file_info *fi)
 
 static void handle_free(StoreFs *fs, Handle *handle)
 {
+	if (handle->truncates)
+		handle->file->n_truncates--;
 	if (handle->file)
 		open_file_unuse(fs, handle->file);
 	g_clear_pointer(&handle->view, g_bytes_unref);
@@ -32,6 +34,7 @@ static Handle *handle_new(StoreFs *fs, uint64_t inode, int flags)
 	handle->file = file;
 	if (flags & O_TRUNC) {
 		handle->truncation = TRUNCATION_PENDING;
+		handle->truncates = true;
 		file->n_truncates++;
 	}
 	return handle;
@@ -99,7 +102,7 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 	}
 	fi_set_handle(fi, handle);
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		fs_release(NULL, number, fi); /* The caller has been interrupted. */
+		handle_free(fs, handle); /* Interrupted: nothing was promised to anybody. */
 }
 
 /* Answers an open(O_CREAT) of a file that is there now; created: made by it. */
@@ -112,8 +115,9 @@ static int reply_created(
 	Handle *handle;
 	int r;
 
+	/* What is in the way has another name: a guest exists once. */
 	if (!node)
-		return -ENOENT;
+		return -EEXIST;
 	if (tree_node_is_directory(node))
 		return -EISDIR;
 	r = open_file(
@@ -279,30 +283,16 @@ static void finish_closing(Request *request, int result)
 
 void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
+	StoreFs *fs = fs_of(req);
 	Handle *handle = handle_of(fi);
-	StoreFs *fs;
 	Request *request = NULL;
 
-	if (!handle)
-		return;
-	if (!req) {
-		/* An open whose caller is gone: nothing has been promised to anybody. */
-		if (handle->file && handle->truncation != TRUNCATION_NONE)
-			handle->file->n_truncates--;
-		g_clear_pointer(&handle->view, g_bytes_unref);
-		g_free(handle);
-		return;
-	}
-
-	fs = fs_of(req);
 	if (handle->truncation == TRUNCATION_PENDING) {
 		request = content_request(req, handle, OP_REPLACE, 0, finish_closing);
 		request->req = NULL;
 		request->handle = NULL;
 		open_file_closing(request->file);
 	}
-	if (handle->file && fi->flags & O_TRUNC && handle->file->n_truncates > 0)
-		handle->file->n_truncates--;
 	handle_free(fs, handle);
 	(void)fuse_reply_err(req, 0);
 	if (request)

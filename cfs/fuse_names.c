@@ -138,9 +138,10 @@ int attr_of_number(const StoreFs *fs, fuse_ino_t number, struct stat *ret)
 	*ret = (struct stat){
 		.st_ino = number,
 		.st_gid = fs->group,
-		.st_mode = S_IFREG | 0600,
+		.st_mode = file->mode,
 	};
 	attr_set_size(ret, g_bytes_get_size(file->data));
+	attr_set_time(ret, file->mtime_s);
 	return 0;
 }
 

@@ -35,11 +35,15 @@ static inline bool made_is_number(fuse_ino_t number)
 	return number >= NUMBER_MADE;
 }
 
-/* A file of the tree that somebody has open: keeps its content when it is removed. */
+/* A file of the tree that the kernel knows or somebody has open.  It keeps its content when it is
+ * removed: for those who have it open, and for those who have found its name just before and are
+ * about to open it. */
 typedef struct OpenFile {
 	uint64_t inode;
-	unsigned n_users;     /* Handles, and requests under way. */
-	unsigned n_truncates; /* Handles that will make it empty. */
+	mode_t mode;          /* As it was last in the tree … */
+	uint32_t mtime_s;     /* … and its time. */
+	unsigned n_users;     /* Handles, requests under way, and 1 for the kernel. */
+	unsigned n_truncates; /* Handles that were opened with O_TRUNC. */
 	unsigned n_closing;   /* Closed ones of them, whose change is not committed. */
 	bool gone;            /* Removed from the tree; data is all there is. */
 	GBytes *data;         /* Committed content. */
@@ -57,6 +61,7 @@ typedef enum Truncation {
 typedef struct Handle {
 	OpenFile *file; /* NULL: a view. */
 	Truncation truncation;
+	bool truncates; /* Opened with O_TRUNC: counted in n_truncates. */
 	GBytes *view;
 } Handle;
 
@@ -155,6 +160,9 @@ OpenFile *open_file_find(const StoreFs *fs, uint64_t inode);
 /* The file with another user, made when there is none; NULL when the tree has no such file. */
 OpenFile *open_file_use(StoreFs *fs, uint64_t inode);
 void open_file_unuse(StoreFs *fs, OpenFile *file);
+
+/* The file's content and attributes are those of node now. */
+void open_file_update(const StoreFs *fs, OpenFile *file, const TreeNode *node);
 
 /* Something the file system is asked to do once a file's closing change is committed. */
 typedef void (*DeferredRun)(fuse_req_t req, fuse_ino_t number, const char *name, size_t size,

@@ -26,6 +26,19 @@ OpenFile *open_file_find(const StoreFs *fs, uint64_t inode)
 	return g_hash_table_lookup(fs->files, GSIZE_TO_POINTER(inode));
 }
 
+void open_file_update(const StoreFs *fs, OpenFile *file, const TreeNode *node)
+{
+	struct stat attr;
+
+	attr_of_node(fs, node, &attr);
+	file->mode = attr.st_mode;
+	file->mtime_s = tree_node_mtime_s(node);
+	if (file->data == tree_node_data(node))
+		return;
+	g_clear_pointer(&file->data, g_bytes_unref);
+	file->data = g_bytes_ref(tree_node_data(node));
+}
+
 OpenFile *open_file_use(StoreFs *fs, uint64_t inode)
 {
 	OpenFile *file = open_file_find(fs, inode);
@@ -37,7 +50,7 @@ OpenFile *open_file_use(StoreFs *fs, uint64_t inode)
 			return NULL;
 		file = g_new0(OpenFile, 1);
 		file->inode = inode;
-		file->data = g_bytes_ref(tree_node_data(node));
+		open_file_update(fs, file, node);
 		g_queue_init(&file->waiting);
 		g_hash_table_insert(fs->files, GSIZE_TO_POINTER(inode), file);
 	}
@@ -169,9 +182,10 @@ void request_submit(Request *request, Op *take_op)
 	StoreFsBackend *backend = &request->fs->backend;
 	int r;
 
-	take_op->mtime_s = (uint32_t)(g_get_real_time() / G_USEC_PER_SEC);
 	if (take_op->type == OP_UTIME)
 		take_op->mtime_s = (uint32_t)request->mtime_s;
+	else if (take_op->type != OP_BARRIER)
+		take_op->mtime_s = (uint32_t)(g_get_real_time() / G_USEC_PER_SEC);
 	r = request->fs->stopping ? -EROFS
 				  : backend->submit(backend->data, take_op, &request->token);
 	if (r < 0) {
