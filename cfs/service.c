@@ -23,6 +23,12 @@
 /* The id of a node that never was in a cluster. */
 #define STANDALONE_ID 1
 
+/* How long the mount waits at the start until the tree has everything that this node's log has, which
+ * may have been shown before a restart; without quorum the tree must do as it is.  How often it is
+ * looked for. */
+#define MOUNT_WAIT_MS 5000
+#define MOUNT_POLL_MS 5
+
 struct Service {
 	TreeLimits limits;
 	void (*ready)(void *data);
@@ -35,10 +41,13 @@ struct Service {
 
 	Store *store;
 	Disk *disk;
-	Replica *replica; /* NULL until the node's id is known. */
-	GSource *ticker;  /* Wakes the replica. */
-	StoreFs *fs;      /* NULL until mounted. */
-	Cluster *cluster; /* NULL: standalone. */
+	Replica *replica;       /* NULL until the node's id is known. */
+	GSource *ticker;        /* Wakes the replica. */
+	StoreFs *fs;            /* NULL until mounted. */
+	guint mount_source;     /* Waits to mount; 0: has done so. */
+	int64_t mount_until_ms; /* When it waits no longer. */
+	uint64_t mount_index;   /* What must be committed first; 0: not known yet. */
+	Cluster *cluster;       /* NULL: standalone. */
 
 	ClusterConf *conf;  /* As told last; NULL: not yet. */
 	bool quorate;       /* By corosync … */
@@ -65,8 +74,6 @@ typedef struct Mkdir {
 	Service *service;
 	char *path;
 } Mkdir;
-
-static void make_directories(Service *service);
 
 static void mkdir_answer(ChangeToken *token, int result)
 {
@@ -324,7 +331,7 @@ static void backend_unmounted(void *data)
 	service_fail(service);
 }
 
-static int mount_store(Service *service, GError **err)
+static void mount_store(Service *service)
 {
 	const StoreFsBackend backend = {
 		.data = service,
@@ -339,8 +346,41 @@ static int mount_store(Service *service, GError **err)
 		.node_name = service->node_name,
 		.limits = service->limits,
 	};
+	g_autoptr(GError) err = NULL;
 
-	return storefs_new(&backend, &options, &service->fs, err);
+	if (storefs_new(&backend, &options, &service->fs, &err) < 0) {
+		log_err("Cannot start: %s", err->message);
+		service_fail(service);
+		return;
+	}
+	log_info("Serving '%s' as node %u (%s)", service->mountpoint, service->node,
+		service->node_name);
+	service->ready(service->data);
+}
+
+/* Whether the tree has all that the log had when it was found level with the others'. */
+static bool has_caught_up(Service *service)
+{
+	ReplicaStatus status;
+
+	replica_status(service->replica, &status);
+	if (status.state != REPLICA_STATE_ACTIVE)
+		return false;
+	if (!service->mount_index)
+		service->mount_index = status.last;
+	return status.commit >= service->mount_index;
+}
+
+static gboolean on_mount_poll(gpointer data)
+{
+	Service *service = data;
+
+	if (!has_caught_up(service) && env_now_ms(NULL) < service->mount_until_ms)
+		return G_SOURCE_CONTINUE;
+
+	service->mount_source = 0;
+	mount_store(service);
+	return G_SOURCE_REMOVE;
 }
 
 /* --- Starting the replica ------------------------------------------------------------------ */
@@ -391,13 +431,8 @@ static int start_replica(Service *service, GError **err)
 
 	service->disk = disk_new(service->store, on_disk_done, service);
 	start_ticker(service);
-	r = mount_store(service, err);
-	if (r < 0)
-		return r;
-
-	log_info("Serving '%s' as node %u (%s)", service->mountpoint, service->node,
-		service->node_name);
-	service->ready(service->data);
+	service->mount_until_ms = env_now_ms(NULL) + MOUNT_WAIT_MS;
+	service->mount_source = g_timeout_add(MOUNT_POLL_MS, on_mount_poll, service);
 	return 0;
 }
 
@@ -570,6 +605,8 @@ Service *service_free(Service *service)
 		return NULL;
 
 	/* Nobody may come in while parts go: first the callers, then the bus, then the rest. */
+	if (service->mount_source)
+		g_source_remove(service->mount_source);
 	(void)storefs_free(service->fs);
 	(void)cluster_free(service->cluster);
 	(void)disk_free(service->disk);

@@ -26,9 +26,9 @@ typedef struct ServiceOptions {
 	void *data; /* Given to both. */
 } ServiceOptions;
 
-/* Opens the database and starts.  In a cluster that this node has never been in contact with, the
- * mount waits for corosync, which knows the node's id; later it does not.  Negative errno with
- * reason. */
+/* Opens the database and starts.  The mount waits a few seconds for the replica to become active,
+ * that is for quorum, and in a cluster that this node has never been in contact with for corosync,
+ * which knows the node's id.  Negative errno with reason. */
 int service_new(const ServiceOptions *options, Service **ret, GError **err);
 
 /* Unmounts and closes the database. */

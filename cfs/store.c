@@ -207,8 +207,11 @@ static int check_integrity(Store *store, GError **err)
 			"database '%s': %s", store->path, sqlite3_errmsg(store->db));
 	if (r == 0) {
 		word = (const char *)sqlite3_column_text(statement, 0);
-		if (!str_equal(word, "ok"))
-			r = err_set(err, EUCLEAN, "database '%s': %s", store->path, word);
+		if (!str_equal(word, "ok")) {
+			g_autofree char *line = g_strdelimit(g_strdup(word), "\n", ' ');
+
+			r = err_set(err, EUCLEAN, "database '%s': %s", store->path, line);
+		}
 	}
 	(void)sqlite3_finalize(statement);
 	return r;
@@ -323,7 +326,8 @@ static int rename_away(Store *store, const char *stamp, const char *suffix, GErr
 int store_set_aside(Store *store, const char *reason, GError **err)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+	g_autofree char *second = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+	g_autofree char *stamp = g_strdup(second);
 	struct stat st;
 	int r;
 
@@ -333,13 +337,15 @@ int store_set_aside(Store *store, const char *reason, GError **err)
 			store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
 		close_database(store);
 	}
-	for (unsigned i = 1;; i++) {
+	for (unsigned i = 2;; i++) {
 		g_autofree char *taken = g_strconcat(store->path, ".damaged-", stamp, NULL);
+		g_autofree char *next = NULL;
 
 		if (stat(taken, &st) < 0)
 			break;
+		next = g_strdup_printf("%s-%u", second, i);
 		g_free(stamp);
-		stamp = g_strdup_printf("%" G_GINT64_FORMAT "-%u", g_date_time_to_unix(now), i);
+		stamp = g_steal_pointer(&next);
 	}
 	r = rename_away(store, stamp, "", err);
 	if (r == 0)
