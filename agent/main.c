@@ -30,7 +30,7 @@
 typedef struct Options {
 	gboolean version;
 	gboolean debug;
-	char *program;
+	char *program; /* NULL: the default. */
 } Options;
 
 static int options_parse(int *argc, char ***argv, Options *options, GError **err)
@@ -54,8 +54,6 @@ static int options_parse(int *argc, char ***argv, Options *options, GError **err
 		return err_set(err, EINVAL, "%s", reason->message);
 	if (*argc > 1)
 		return err_set(err, EINVAL, "unexpected argument '%s'", (*argv)[1]);
-	if (!options->program)
-		options->program = g_strdup(ATOLL_LIBEXECDIR "/atoll-worker");
 	return 0;
 }
 
@@ -153,7 +151,7 @@ static int start(const Options *options, GError **err)
 	auto_close int lock_fd = -1;
 	Agent agent = {
 		.node = node,
-		.program = options->program,
+		.program = options->program ?: ATOLL_LIBEXECDIR "/atoll-worker",
 		.clock = clock_system(),
 		.store = ct_store_local(node),
 	};

@@ -117,20 +117,15 @@ json_t *ctview_pending(CtConfig *config)
 
 /* --- state ------------------------------------------------------------------------------------- */
 
-static int compare_ids(const void *a, const void *b)
-{
-	unsigned id_a = *(const unsigned *)a;
-	unsigned id_b = *(const unsigned *)b;
-
-	return (id_a > id_b) - (id_a < id_b);
-}
-
-static const char *status_of(unsigned vmid, GArray *running)
+static const char *status_of(unsigned vmid, const GArray *running)
 {
 	if (!running)
 		return "unknown";
-	return bsearch(&vmid, running->data, running->len, sizeof(vmid), compare_ids) ? "running"
-										      : "stopped";
+	for (unsigned i = 0; i < running->len; i++) {
+		if (g_array_index(running, unsigned, i) == vmid)
+			return "running";
+	}
+	return "stopped";
 }
 
 static uint64_t root_size(const CtSection *section)

@@ -107,7 +107,9 @@ class Sandbox:
     def kill_agent(self, number=signal.SIGKILL):
         for pid in self.pids("atolld"):
             self.run(["kill", f"-{int(number)}", pid])
-        self.agent.wait(timeout=20)
+        ended = self.agent.wait(timeout=20)
+        if number == signal.SIGTERM:
+            assert ended == 0, self.log()
 
     def log(self):
         return (self.top / "agent.log").read_text(errors="replace")
