@@ -15,6 +15,7 @@ from .place import BASE, Place
 from .run import LabError, wait_for
 
 FORM_TIMEOUT = 60
+LOCK_TIMEOUT = 10
 
 # The name of the watchdogs' cgroups, beside those of the nodes.
 WATCHDOG = "watchdog"
@@ -62,10 +63,8 @@ class Lab:
         """One command at a time changes a lab."""
         BASE.mkdir(parents=True, exist_ok=True)
         with open(self.place.lock_file, "w", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LabError(f"another command is at work on lab '{self.name}'") from None
+            wait_for(lambda: _try_lock(lock), LOCK_TIMEOUT,
+                     f"another command that is at work on lab '{self.name}'")
             self.state = self.place.load()
             yield
 
@@ -172,6 +171,14 @@ class Lab:
         self.state["groups"] = groups
         self.place.save(self.state)
         self.switch.arrange(groups)
+
+
+def _try_lock(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def ring_members(node):
