@@ -16,8 +16,8 @@
  *                         a socket            pipes, 0 too
  *
  * A task's log is opened and ended by the worker itself (`TASK OK`, `TASK WARNINGS: N`, `TASK
- *ERROR: text`), so that it is complete even when the agent was restarted meanwhile.  The other two
- *kinds answer {"data": …, "warnings": […]} or {"error": "…", "errno": N}. */
+ * ERROR: text`), so that it is complete even when the agent was restarted meanwhile.  The other two
+ * kinds answer {"data": …, "warnings": […]} or {"error": "…", "errno": N}. */
 
 #include <signal.h>
 #include <stdbool.h>

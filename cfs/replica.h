@@ -18,16 +18,16 @@
  *	any -> OUTSIDE                 replica_view_changed() without members
  *	any -> GATHERING               replica_view_changed(); VIEW delivered in replica_message()
  *	GATHERING -> PROMISING         the STATE that completes the view is delivered
- *	PROMISING -> ACTIVE            the PROMISE that completes `need` is delivered, and we are
- *level PROMISING -> CATCHING_UP       the same, and we are not CATCHING_UP -> ACTIVE
- *replica_persisted() of the batch that switches the tree in
+ *	PROMISING -> ACTIVE            the PROMISE that completes `need` is delivered; we are level
+ *	PROMISING -> CATCHING_UP       the same, and we are not
+ *	CATCHING_UP -> ACTIVE          replica_persisted() of the batch that switches the tree in
  *
  * Calls back.  Env functions are called from inside inputs.  They may call replica_message() (a bus
  * that loops back at once), replica_persisted() (a disk that is done at once) and replica_submit();
  * these are then handled when the env function has returned.  They must not call anything else.
  *
  * What is visible.  replica_tree() is the committed prefix of the log, nothing else: what it shows
- *is on the disks of `need` members (R5 in replica.c), though perhaps not yet on ours. */
+ * is on the disks of `need` members (R5 in replica.c), though perhaps not yet on ours. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,7 +71,7 @@ typedef enum ReplicaState {
 
 const char *replica_state_to_string(ReplicaState state);
 
-/* --- What the database holds ---------------------------------------------------------------- */
+/* --- What the database holds ------------------------------------------------------------------ */
 
 /* A file or directory. */
 typedef struct ReplicaRow {
@@ -144,7 +144,7 @@ void replica_batch_add_entry(ReplicaBatch *batch, const ReplicaEntry *entry);
 void replica_batch_add_origin(
 	ReplicaBatch *batch, uint32_t node, uint64_t boot, uint64_t seq, GBytes *results);
 
-/* --- The world, as the replica sees it ------------------------------------------------------- */
+/* --- The world, as the replica sees it -------------------------------------------------------- */
 
 typedef struct ReplicaEnv {
 	void *data; /* The implementation's own; handed to each function. */
@@ -192,7 +192,7 @@ typedef struct ReplicaOptions {
 	TreeLimits limits; /* Beyond them, replica_submit() refuses; each node may have its own. */
 } ReplicaOptions;
 
-/* --- Life ------------------------------------------------------------------------------------ */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 /* Makes a replica from what the database holds; image is borrowed for the call.  env is copied,
  * what it points to must outlive the replica.  The replica is OUTSIDE.  -EUCLEAN with the reason
@@ -207,7 +207,7 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 Replica *replica_free(Replica *replica);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Replica, replica_free)
 
-/* --- Inputs ---------------------------------------------------------------------------------- */
+/* --- Inputs ----------------------------------------------------------------------------------- */
 
 /* The bus shows another membership: each of its configuration changes, in order with its messages.
  * nodes ascending; with n 0, we have lost the bus or left the group. */
@@ -236,7 +236,7 @@ void replica_persisted(Replica *replica, int result);
 /* To be called when the time of replica_deadline_ms() has come; at other times it does no harm. */
 void replica_tick(Replica *replica);
 
-/* --- Queries --------------------------------------------------------------------------------- */
+/* --- Queries ---------------------------------------------------------------------------------- */
 
 /* The committed tree.  The pointer is good until the next input. */
 const Tree *replica_tree(const Replica *replica);

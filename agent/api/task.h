@@ -7,9 +7,9 @@
  *	(none) ----------------> RUNNING -----------------> ENDED, recorded in the index
  *
  * The set holds the running ones; what an ended one did is in its files (tasklog.h).  A worker
- *outlives the agent: task_set_adopt() takes over those that still run after a restart.  A task that
- *ended without a last line in its log died: its log is ended for it, and `died` is called so that
- *what it left half done can be cleaned up. */
+ * outlives the agent: task_set_adopt() takes over those that still run after a restart.  A task that
+ * ended without a last line in its log died: its log is ended for it, and `died` is called so that
+ * what it left half done can be cleaned up. */
 
 #include <stdbool.h>
 #include <stdint.h>

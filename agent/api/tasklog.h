@@ -3,17 +3,17 @@
 
 /* Files about tasks, below one directory (/var/log/pve/tasks):
  *
- *	X/UPID		a task's log, X the last hexadecimal digit of its start time.  Its last line
- *is `TASK OK`, `TASK WARNINGS: N` or `TASK ERROR: text`; a log without that belongs to a task that
- *runs, or died. active		one UPID a line: tasks that have been started and not been recorded
- *as ended.
- *	index		one line a task that has ended: UPID ENDTIME STATUS, ENDTIME in hexadecimal
- *like in a UPID, STATUS the last line without `TASK ` (and without `ERROR: `). index.1
- *the previous index, once that has reached TASKLOG_INDEX_MAX.  When it is replaced the logs that it
- *names are removed, so that neither grows for ever.
+ *	X/UPID	a task's log, X the last hexadecimal digit of its start time.  Its last line is
+ *		`TASK OK`, `TASK WARNINGS: N` or `TASK ERROR: text`; a log without that belongs to a
+ *		task that runs, or died.
+ *	active	one UPID a line: tasks that have been started and not been recorded as ended.
+ *	index	one line a task that has ended: UPID ENDTIME STATUS, ENDTIME in hexadecimal like in a
+ *		UPID, STATUS the last line without `TASK ` (and without `ERROR: `).
+ *	index.1	the previous index, once that has reached TASKLOG_INDEX_MAX.  When it is replaced the
+ *		logs that it names are removed, so that neither grows for ever.
  *
  * None of it is flushed to disk: that a task was under way at a power cut stands in the lock
- *property of its container. */
+ * property of its container. */
 
 #include <stdbool.h>
 #include <stdint.h>
