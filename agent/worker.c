@@ -21,20 +21,20 @@ static void worker_on_sigterm(int number)
 	worker_aborted = 1;
 }
 
-/* Without SA_RESTART: what the job waits in is interrupted. */
-static void worker_catch_sigterm(void)
+/* A handler and not SIG_IGN, which the programs that the job runs would inherit. */
+static void worker_on_sigpipe(int number)
 {
-	struct sigaction action = {.sa_handler = worker_on_sigterm};
-	sigset_t mask;
+}
 
-	assert(sigaction(SIGTERM, &action, NULL) == 0);
-
-	/* The agent's loop may run with signals blocked, and we have inherited that. */
-	sigemptyset(&mask);
-	assert(sigprocmask(SIG_SETMASK, &mask, NULL) == 0);
-
+static void worker_catch_signals(void)
+{
+	/* Without SA_RESTART: what the job waits in is interrupted. */
+	struct sigaction on_term = {.sa_handler = worker_on_sigterm};
 	/* Who reads our output may go away at any time; the write then fails. */
-	assert(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	struct sigaction on_pipe = {.sa_handler = worker_on_sigpipe, .sa_flags = SA_RESTART};
+
+	assert(sigaction(SIGTERM, &on_term, NULL) == 0);
+	assert(sigaction(SIGPIPE, &on_pipe, NULL) == 0);
 }
 
 /* Reads the job to the end of file.  No job at all (-ENODATA) means that the agent died before it
@@ -224,7 +224,7 @@ int worker_main(int argc, char **argv, const JobType *const *tables)
 		return 2;
 	}
 	log_open("atoll-worker", LOG_TARGET_STDERR);
-	worker_catch_sigterm();
+	worker_catch_signals();
 
 	r = worker_read_job(stream_fd >= 0 ? stream_fd : STDIN_FILENO, &root, &err);
 	if (r >= 0)
