@@ -37,8 +37,7 @@ static int options_parse(int *argc, char ***argv, Options *options, GError **err
 {
 	const GOptionEntry entries[] = {
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
-		{"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug,
-			"Log to standard error, and more", NULL},
+		{"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, "Log more", NULL},
 		{"worker", 0, 0, G_OPTION_ARG_FILENAME, &options->program,
 			"Program that does the work (" ATOLL_LIBEXECDIR "/atoll-worker)", "PATH"},
 		{0},
@@ -181,7 +180,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 
-	log_open("atolld", options.debug ? LOG_TARGET_STDERR : LOG_TARGET_JOURNAL);
+	log_open("atolld", g_getenv("JOURNAL_STREAM") ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR);
 	log_set_debug(options.debug);
 	/* A client or a worker that goes away is an error of a write, not the end of the agent. */
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -6,6 +6,7 @@
 #include "agent/api/call.h"
 #include "agent/api/clusterview.h"
 #include "agent/api/params.h"
+#include "agent/api/recovery.h"
 #include "agent/api/router.h"
 #include "agent/api/stream.h"
 #include "base/err.h"
@@ -161,6 +162,8 @@ static void on_worker_answer(int r, json_t *answer, const GError *err, void *dat
 	json_t *warnings = json_object_get(answer, "warnings");
 
 	call->agent->n_calls--;
+	if (r == -EOWNERDEAD)
+		recovery_start(call->agent, call->method->job, call->vmid, NULL);
 	if (json_array_size(warnings) > 0)
 		call->extra = json_pack("{s:O}", "warnings", warnings);
 	api_call_finish(call, r, json_object_get(answer, "data"), err);

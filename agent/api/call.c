@@ -21,7 +21,7 @@ typedef struct Call {
 	int wait_status; /* Valid when exited. */
 } Call;
 
-/* The worker's answer as one of ours; -EIO when it gave none. */
+/* The worker's answer as one of ours; -EOWNERDEAD when it gave none. */
 static int call_parse_answer(Call *call, json_t **ret, GError **err)
 {
 	g_autofree char *status = workerproc_dup_status(call->wait_status);
@@ -33,7 +33,7 @@ static int call_parse_answer(Call *call, json_t **ret, GError **err)
 		return err_set(err, E2BIG, "answer is larger than %d bytes", JOB_SIZE_MAX);
 	root = json_loadb(call->answer->str, call->answer->len, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(root))
-		return err_set(err, EIO, "worker died (%s)", status);
+		return err_set(err, EOWNERDEAD, "worker died (%s)", status);
 
 	if (json_unpack(root, "{s:s, s:i}", "error", &reason, "errno", &code) == 0)
 		return err_set(err, code > 0 ? code : EIO, "%s", reason);

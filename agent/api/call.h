@@ -8,7 +8,8 @@
 
 #include <glib.h>
 
-/* r is 0 or a negative errno with the reason in err.  answer, borrowed, has what the job answered
+/* r is 0 or a negative errno with the reason in err; -EOWNERDEAD: the worker died before it could answer,
+ * and what it was doing may be half done.  answer, borrowed, has what the job answered
  * in "data" and an array of sentences in "warnings". */
 typedef void (*CallFunc)(int r, json_t *answer, const GError *err, void *data);
 

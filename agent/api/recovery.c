@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "agent/ct/undo.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/paths.h"
@@ -24,35 +25,41 @@ static int start_task(Agent *agent, const char *type, unsigned vmid, json_t *par
 
 void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid)
 {
-	g_autofree char *id = g_strdup_printf("%u", vmid);
 	json_auto_t *params = NULL;
 
 	assert(agent);
-	assert(type);
 
 	if (vmid == 0 || str_equal(type, "recover"))
 		return;
-	params = json_pack("{s:s, s:s, s:s}", "type", type, "upid", upid ?: "", "vmid", id);
+	params = json_pack("{s:s*, s:s*}", "type", type, "upid", upid);
 	assert(params);
 	(void)start_task(agent, "recover", vmid, params);
 }
 
-static bool is_left_over(Agent *agent, unsigned vmid)
+static bool is_locked_by_creation(Agent *agent, unsigned vmid)
 {
 	g_autoptr(CtConfig) config = NULL;
 
-	if (task_set_busy(agent->tasks, vmid) ||
-		ct_file_load(&agent->store, NULL, vmid, &config, NULL, NULL, NULL) < 0)
+	if (ct_file_load(&agent->store, NULL, vmid, &config, NULL, NULL, NULL) < 0)
 		return false;
 	return str_equal(ct_section_get(ct_config_current(config), "lock"), "create");
 }
 
 void recovery_scan(Agent *agent)
 {
+	g_autoptr(GArray) noted = undo_list();
 	g_autoptr(GArray) ids = NULL;
 	g_autoptr(GError) err = NULL;
 
 	assert(agent);
+
+	/* A container that got its recovery already is busy with it. */
+	for (unsigned i = 0; i < noted->len; i++) {
+		unsigned vmid = g_array_index(noted, unsigned, i);
+
+		if (!task_set_busy(agent->tasks, vmid))
+			recovery_start(agent, NULL, vmid, NULL);
+	}
 
 	if (ct_file_list(&agent->store, NULL, &ids, &err) < 0) {
 		log_warning("Cannot look for unfinished containers: %s", err->message);
@@ -61,7 +68,7 @@ void recovery_scan(Agent *agent)
 	for (unsigned i = 0; i < ids->len; i++) {
 		unsigned vmid = g_array_index(ids, unsigned, i);
 
-		if (is_left_over(agent, vmid))
+		if (!task_set_busy(agent->tasks, vmid) && is_locked_by_creation(agent, vmid))
 			recovery_start(agent, "vzcreate", vmid, NULL);
 	}
 }

@@ -4,17 +4,18 @@
 /* Cleaning up after work that did not come to its end.
  *
  * A worker that was killed, or a node that lost power, may leave a container half made or half removed.
- * What to do about it is the business of job `recover` (agent/ct), which gets the parameters `type` (of
- * the task that died), `upid` (its name, "" when unknown) and `vmid`.  It runs as a task like any other.
- * One that dies itself is not recovered again before the next start of the agent. */
+ * What to do about it is the business of job `recover` (agent/ct), which finds a note of what was under
+ * way (agent/ct/undo.h).  It gets the parameters `type` and `upid` of the task that died where they are
+ * known, and runs as a task like any other.  One that dies itself is not recovered again before the next
+ * start of the agent. */
 
 #include "agent/api/agent.h"
 
-/* Starts `recover` for a task of this type that died; upid may be NULL. */
+/* Starts `recover` for work of this type (NULL: unknown) that died; upid NULL: it was no task. */
 void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid);
 
-/* At the start of the agent, after tasks have been adopted: looks for containers of this node that are
- * locked by a creation that no task is working on. */
+/* At the start of the agent, after tasks have been adopted: starts `recover` for containers of this node
+ * that no task is working on, but that have a note, or are locked by their creation. */
 void recovery_scan(Agent *agent);
 
 /* At the start of the agent: the task `startall`, which starts the containers that are to run from boot

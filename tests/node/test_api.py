@@ -243,6 +243,7 @@ def test_worker_says_why_it_fails(node):
 def test_worker_that_dies_is_an_error(node):
     status, envelope = node.api("PUT", "/nodes/n1/lxc/100/config", memory="667")
     assert status == 500 and envelope["message"] == "worker died (killed by signal 9)"
+    wait_for(lambda: node.get("/nodes/n1/tasks", typefilter="recover", vmid=OK), "the recovery")
 
 
 # --- tasks ---------------------------------------------------------------------------------------
@@ -412,7 +413,7 @@ def test_unfinished_creation_is_recovered_at_the_start(node):
         node.start_agent(node.build / "tests/node/testworker")
         wait_for(lambda: node.get("/nodes/n1/tasks", typefilter="recover", vmid=150), "the recovery")
         upid = node.get("/nodes/n1/tasks", typefilter="recover", vmid=150)[0]["upid"]
-        assert node.task_log(upid)[0] == "recover 150 after vzcreate ()"
+        assert node.task_log(upid)[0] == "recover 150 after vzcreate (unknown)"
     finally:
         node.root("/etc/pve/nodes/n1/lxc/150.conf").unlink()
 
@@ -503,6 +504,12 @@ def test_command_that_reads_nothing_ends(node):
 def test_command_that_cannot_be_run_is_an_error(node):
     done = exec_probe(node, "/no/such/program", stdin=subprocess.DEVNULL)
     assert done.returncode == 99 and b"No such file" in done.stderr
+
+
+def test_command_gets_signals_as_they_are(node):
+    """Ignored signals are inherited; `yes | head` would never end."""
+    done = exec_probe(node, "grep", "^Sig[IB]", "/proc/self/status", stdin=subprocess.DEVNULL)
+    assert [int(line.split()[1], 16) for line in done.stdout.splitlines()] == [0, 0]
 
 
 def test_background_process_does_not_hold_the_stream(node):

@@ -65,8 +65,8 @@ static int run_start(Job *job, json_t **ret_result, GError **err)
 
 static int run_recover(Job *job, json_t **ret_result, GError **err)
 {
-	job_log(job, "recover %u after %s (%s)", job->vmid, job_param(job, "type"),
-		job_param(job, "upid"));
+	job_log(job, "recover %u after %s (%s)", job->vmid, job_param(job, "type") ?: "unknown",
+		job_param(job, "upid") ?: "unknown");
 	return 0;
 }
 
