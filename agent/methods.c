@@ -14,6 +14,9 @@
 /* Program and arguments of exec. */
 #define COMMAND_LENGTH_MAX (256 * 1024)
 
+/* The environment that is handed over. */
+#define ENV_LENGTH_MAX (128 * 1024)
+
 /* --- checks ------------------------------------------------------------------------------------
  */
 
@@ -288,14 +291,33 @@ static const SchemaOption reboot_params[] = {
 /* --- streams -----------------------------------------------------------------------------------
  */
 
-#define STREAM_PARAMS                                                       \
-	PARAM_FLAG("tty", "0", "Give it a terminal"),                       \
-		PARAM_COUNT("rows", 65535, "24", "Height of the terminal"), \
-		PARAM_COUNT("cols", 65535, "80", "Width of the terminal")
+/* What the command that opens a stream knows of its terminal and environment. */
+#define PARAM_SIDE(the_name, the_default, text)                                        \
+	{                                                                              \
+		.name = the_name, .type = SCHEMA_INTEGER, .flags = SCHEMA_INTERNAL,    \
+		.limited = true, .min = 0, .max = 65535, .default_value = the_default, \
+		.description = text,                                                   \
+	}
+
+#define STREAM_PARAMS                                               \
+	{                                                           \
+		.name = "tty",                                      \
+		.type = SCHEMA_BOOLEAN,                             \
+		.flags = SCHEMA_INTERNAL,                           \
+		.default_value = "0",                               \
+		.description = "Give it a terminal",                \
+	},                                                          \
+		PARAM_SIDE("rows", "24", "Height of the terminal"), \
+		PARAM_SIDE("cols", "80", "Width of the terminal")
 
 #define PARAM_KEEP_ENV PARAM_FLAG("keep-env", "1", "Hand over the environment")
 
-#define PARAM_ENV PARAM_TEXT("env", 131072, "The caller's environment, a JSON array of NAME=VALUE")
+#define PARAM_ENV                                                                      \
+	{                                                                              \
+		.name = "env", .type = SCHEMA_STRING, .flags = SCHEMA_INTERNAL,        \
+		.length_max = ENV_LENGTH_MAX,                                          \
+		.description = "The caller's environment, a JSON array of NAME=VALUE", \
+	}
 
 static const SchemaOption exec_params[] = {
 	{

@@ -97,7 +97,8 @@ static int walk_option(Walk *walk, const char *argument, GError **err)
 	const SchemaOption *option = args_find(walk->spec, name);
 	const char *value = equals ? equals + 1 : NULL;
 
-	if (!option || is_positional(walk->spec, name))
+	if (!option || (option->flags & (SCHEMA_HIDDEN | SCHEMA_INTERNAL)) ||
+		is_positional(walk->spec, name))
 		return err_set(err, EINVAL, "Unknown option: %s", name);
 	if (args_get(walk->args, name))
 		return err_set(err, EINVAL, "Option %s is given twice", name);

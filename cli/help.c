@@ -52,7 +52,8 @@ static void print_usage(const CliProgram *program, const Command *command, FILE 
 
 static bool is_offered(const Command *command, const SchemaOption *option)
 {
-	return !(option->flags & SCHEMA_HIDDEN) && !is_positional(command, option->name);
+	return !(option->flags & (SCHEMA_HIDDEN | SCHEMA_INTERNAL)) &&
+	       !is_positional(command, option->name);
 }
 
 static bool has_options(const Command *command, const ArgsSpec *spec)
