@@ -129,6 +129,9 @@ static int answer_to_error(guint status, const json_t *answer, GError **err)
 	const char *name;
 	json_t *reason;
 
+	/* Scripts know this one by its number. */
+	if (errors)
+		g_string_append_printf(text, "%u ", status);
 	g_string_append(text, message ?: "the agent gave no reason");
 	g_strchomp(text->str);
 	g_string_set_size(text, strlen(text->str));

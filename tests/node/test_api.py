@@ -450,7 +450,7 @@ def test_client_requests(node):
     assert done.returncode == 0 and b"not all is well" in done.stderr
     done = probe(node, "request", "PUT", "/nodes/n1/lxc/100/config", "memory=1")
     assert done.returncode == 99
-    assert done.stderr.startswith(b"Parameter verification failed.\nmemory: "), done.stderr
+    assert done.stderr.startswith(b"400 Parameter verification failed.\nmemory: "), done.stderr
 
 
 def test_client_without_agent_says_so(machine):
