@@ -83,6 +83,17 @@ static int request(Cli *cli, const char *verb, const char *pattern, const Schema
 	return agent_client_request(cli->client, verb, path, object, ret_data, err);
 }
 
+int cli_stream(Cli *cli, const Command *command, const Args *args,
+	const AgentStreamOptions *options, int *ret_status, GError **err)
+{
+	g_autofree char *path = cli_path_dup(command->path, cli->node, args);
+	json_auto_t *object = json_object();
+	Params params = {object, command->path, command->options};
+
+	args_each(args, add_param, &params);
+	return agent_client_stream(cli->client, path, object, options, ret_status, err);
+}
+
 int cli_request(Cli *cli, const char *verb, const char *pattern, const Args *args,
 	json_t **ret_data, GError **err)
 {
@@ -117,6 +128,15 @@ static void print_answer(const Command *command, const json_t *data, const Args 
 		command->print(data, args);
 }
 
+static void print_warnings(Cli *cli)
+{
+	json_t *warning;
+	size_t i;
+
+	json_array_foreach(agent_client_warnings(cli->client), i, warning)
+		(void)fprintf(stderr, "WARN: %s\n", json_string_value(warning) ?: "");
+}
+
 static int run(Cli *cli, const Command *command, Args *args, GError **err)
 {
 	const ApiMethod *method;
@@ -138,6 +158,7 @@ static int run(Cli *cli, const Command *command, Args *args, GError **err)
 	method = api_method_find(command->verb, command->path);
 	if (method->kind == API_TASK)
 		return follow(cli, data, err);
+	print_warnings(cli);
 	print_answer(command, data, args);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include <glib.h>
 
+#include "agent/client_stream.h"
 #include "base/schema.h"
 #include "cli/args.h"
 
@@ -58,6 +59,11 @@ int cli_request(Cli *cli, const char *verb, const char *pattern, const Args *arg
 
 /* The same as text: the path with everything filled in.  Owned by the caller. */
 char *cli_path_dup(const char *pattern, const char *node, const Args *args);
+
+/* Opens the stream that the command's path names and relays until its end; *ret_status is the exit
+ * status of the program at its other end. */
+int cli_stream(Cli *cli, const Command *command, const Args *args,
+	const AgentStreamOptions *options, int *ret_status, GError **err);
 
 /* A program's main. */
 int cli_main(const CliProgram *program, int argc, char **argv);

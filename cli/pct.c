@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fileutil.h"
 #include "base/macro.h"
+#include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/print.h"
 #include "cli/terminal.h"
@@ -14,6 +15,7 @@
 #define KEYS_SIZE_MAX 65536
 
 static const char *const vmid[] = {"vmid", NULL};
+static const char *const vmid_command[] = {"vmid", "command", NULL};
 static const char *const vmid_template[] = {"vmid", "ostemplate", NULL};
 
 static const char *const output_formats[] = {"text", "json", "json-pretty", NULL};
@@ -74,8 +76,11 @@ static int prepare_create(
 
 static const Command commands[] = {
 	{"config", "GET", CT "/config", vmid, 0, output_options, NULL, NULL, print_config},
+	{"console", "GET", CT "/console", vmid, 0, NULL, NULL, attach_console, NULL},
 	{"create", "POST", "/nodes/{node}/lxc", vmid_template, 0, NULL, NULL, prepare_create, NULL},
 	{"destroy", "DELETE", CT, vmid, 0, NULL, NULL, NULL, NULL},
+	{"enter", "GET", CT "/enter", vmid, 0, NULL, NULL, attach_enter, NULL},
+	{"exec", "GET", CT "/exec", vmid_command, 0, NULL, NULL, attach_exec, NULL},
 	{"list", "GET", "/nodes/{node}/lxc", NULL, 0, output_options, NULL, NULL, print_containers},
 	{"pending", "GET", CT "/pending", vmid, 0, output_options, NULL, NULL, print_pending},
 	{"reboot", "POST", CT "/status/reboot", vmid, 0, NULL, NULL, NULL, NULL},

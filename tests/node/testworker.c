@@ -63,6 +63,17 @@ static int run_start(Job *job, json_t **ret_result, GError **err)
 	}
 }
 
+/* Shows what a command made of its arguments, secrets too. */
+static int run_create(Job *job, json_t **ret_result, GError **err)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(job->params, name, value)
+		job_log(job, "%s=%s", name, json_string_value(value));
+	return 0;
+}
+
 static int run_recover(Job *job, json_t **ret_result, GError **err)
 {
 	job_log(job, "recover %u after %s (%s)", job->vmid, job_param(job, "type") ?: "unknown",
@@ -126,6 +137,7 @@ static const JobType jobs[] = {
 	{"recover", run_recover},
 	{"set", run_set},
 	{"startall", run_nothing},
+	{"vzcreate", run_create},
 	{"vzshutdown", run_start},
 	{"vzstart", run_start},
 	{"vzstop", run_nothing},

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/attach.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/client_stream.h"
+#include "base/macro.h"
+#include "cli/terminal.h"
+
+extern char **environ;
+
+/* A parameter that is a list of texts: a JSON array. */
+static void set_list(Args *args, const char *name, const char *const *texts)
+{
+	json_auto_t *array = json_array();
+	char *text;
+
+	/* Names and values of the environment may be any bytes; what is no UTF-8 cannot be sent. */
+	for (; texts && *texts; texts++)
+		(void)json_array_append_new(array, json_string(*texts));
+	text = json_dumps(array, JSON_COMPACT);
+	args_set(args, name, text);
+	free(text);
+}
+
+static void set_number(Args *args, const char *name, unsigned value)
+{
+	g_autofree char *text = g_strdup_printf("%u", value);
+
+	args_set(args, name, text);
+}
+
+/* Opens the stream with the user's terminal, if there is one, at both of its ends. */
+int attach_console(Cli *cli, const Command *command, Args *args, int *ret_status, GError **err)
+{
+	bool tty = terminal_is_interactive();
+	AgentStreamOptions options = {
+		.stdin_fd = STDIN_FILENO,
+		.stdout_fd = STDOUT_FILENO,
+		.stderr_fd = STDERR_FILENO,
+		.follow_size = tty,
+	};
+	int r;
+
+	if (tty) {
+		TerminalSize size = terminal_size();
+
+		args_set(args, "tty", "1");
+		set_number(args, "rows", size.rows);
+		set_number(args, "cols", size.cols);
+		r = terminal_raw(err);
+		if (r < 0)
+			return r;
+	}
+
+	r = cli_stream(cli, command, args, &options, ret_status, err);
+	/* Before anybody prints a reason. */
+	terminal_restore();
+	return (r < 0) ? r : 1;
+}
+
+static void keep_environment(Args *args)
+{
+	if (args_get_boolean(args, "keep-env", true))
+		set_list(args, "env", (const char *const *)environ);
+}
+
+int attach_exec(Cli *cli, const Command *command, Args *args, int *ret_status, GError **err)
+{
+	set_list(args, "command", args_rest(args));
+	keep_environment(args);
+	return attach_console(cli, command, args, ret_status, err);
+}
+
+int attach_enter(Cli *cli, const Command *command, Args *args, int *ret_status, GError **err)
+{
+	keep_environment(args);
+	return attach_console(cli, command, args, ret_status, err);
+}
