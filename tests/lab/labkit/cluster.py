@@ -193,14 +193,12 @@ def ring_members(node):
 
 
 def store_members(node):
-    """How many nodes a node's store sees while it can be written to; 0 otherwise."""
-    done = node.run(["cat", "/etc/pve/.members"])
+    """How many nodes are level with a node's store while that can be written to; 0 otherwise."""
+    done = node.run(["cat", "/etc/pve/.store"])
     try:
-        members = json.loads(done.stdout)
+        store = json.loads(done.stdout)
     except ValueError:
         return 0
-    if "cluster" not in members:
-        return 1  # A cluster of one.
-    if not members["cluster"].get("quorate"):
+    if store["state"] != "active":
         return 0
-    return sum(1 for member in members.get("nodelist", {}).values() if member.get("online"))
+    return sum(1 for member in store["members"] if not member["catching_up"])
