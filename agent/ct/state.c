@@ -123,11 +123,8 @@ int ct_state_set_monitor(unsigned vmid, pid_t pid)
 	if (r < 0)
 		return r;
 
-	/* No fsync: what is true of a process does not outlive the host's memory. */
 	text = g_strdup_printf("%d %" PRIu64 "\n", (int)pid, start_ticks);
-	return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL)
-		       ? 0
-		       : -EIO;
+	return file_replace(path, text, strlen(text), 0600);
 }
 
 /* The monitor, if the process that was remembered still is the same one. */

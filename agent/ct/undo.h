@@ -10,8 +10,13 @@
 
 #include <glib.h>
 
+/* Kinds of work that leave a note. */
+#define UNDO_CREATE  "create"
+#define UNDO_DESTROY "destroy"
+#define UNDO_SET     "set" /* Volumes for a container that exists. */
+
 typedef struct Undo {
-	char *kind;          /* Type of the job: "vzcreate", "vzdestroy", "set". */
+	char *kind;          /* One of the above. */
 	char *upid;          /* Its task, NULL for a job that is none. */
 	GPtrArray *storages; /* Where the job makes volumes: storage ids, char*. */
 	GPtrArray *volumes;  /* What was there before: volume ids, char*. */

@@ -5,7 +5,7 @@
 
 static void note_survives_the_way_to_disk(void **state)
 {
-	g_autoptr(Undo) undo = undo_new("vzcreate", "UPID:n1:1:2:3:vzcreate:100:root@pam:");
+	g_autoptr(Undo) undo = undo_new("create", "UPID:n1:1:2:3:vzcreate:100:root@pam:");
 	g_autoptr(Undo) back = NULL;
 	g_autofree char *text = NULL;
 
@@ -15,7 +15,7 @@ static void note_survives_the_way_to_disk(void **state)
 	text = undo_to_text(undo);
 
 	assert_int_equal(undo_from_text(text, &back), 0);
-	assert_string_equal(back->kind, "vzcreate");
+	assert_string_equal(back->kind, "create");
 	assert_string_equal(back->upid, undo->upid);
 	assert_int_equal(back->storages->len, 1);
 	assert_string_equal(back->storages->pdata[0], "local");
