@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* unlock: removes the lock property, whatever it is.  The work that set it must be dead; as long as
+ * it lives on this node it holds the file lock, and this waits in vain. */
+
+#include "agent/ct/config.h"
+#include "agent/ct/ct_jobs.h"
+#include "agent/ct/ctfile.h"
+#include "base/macro.h"
+
+int job_unlock(Job *job, json_t **ret_result, GError **err)
+{
+	CtStore store = ct_store_local(job->node);
+	g_autoptr(CtConfig) config = NULL;
+	auto_close int lock_fd = -1;
+	int r;
+
+	r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+	if (r < 0)
+		return r;
+	r = ct_file_load(&store, NULL, job->vmid, &config, NULL, NULL, err);
+	if (r >= 0)
+		r = ct_lock_remove(ct_config_current(config), NULL, err);
+	if (r < 0)
+		return r;
+	return ct_file_replace(&store, job->vmid, config, err);
+}
