@@ -333,6 +333,8 @@ int storefs_new(
 	fs->known = g_hash_table_new(NULL, NULL);
 	fs->files = g_hash_table_new(NULL, NULL);
 	fs->requests = g_hash_table_new(NULL, NULL);
+	fs->handles = g_hash_table_new(NULL, NULL);
+	fs->listings = g_hash_table_new_full(NULL, NULL, listing_destroy, NULL);
 
 	r = caps_set_effective(true);
 	if (r < 0)
@@ -371,7 +373,14 @@ static void abandon_requests(StoreFs *fs)
 static void abandon_files(StoreFs *fs)
 {
 	GHashTableIter iter;
-	gpointer value;
+	gpointer key, value;
+
+	for (;;) {
+		g_hash_table_iter_init(&iter, fs->handles);
+		if (!g_hash_table_iter_next(&iter, &key, NULL))
+			break;
+		handle_free(fs, key);
+	}
 
 	g_hash_table_iter_init(&iter, fs->files);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
@@ -410,6 +419,8 @@ StoreFs *storefs_free(StoreFs *fs)
 	free(fs->buffer.mem);
 	g_hash_table_destroy(fs->known);
 	g_hash_table_destroy(fs->requests);
+	g_hash_table_destroy(fs->handles);
+	g_hash_table_destroy(fs->listings);
 	g_free(fs->mountpoint);
 	g_free(fs->node_name);
 	g_free(fs);

@@ -12,12 +12,13 @@ static Handle *handle_of(const struct fuse_file_info *fi)
 	return fi ? (Handle *)(uintptr_t)fi->fh : NULL;
 }
 
-static void handle_free(StoreFs *fs, Handle *handle)
+void handle_free(StoreFs *fs, Handle *handle)
 {
 	if (handle->truncates)
 		handle->file->n_truncates--;
 	if (handle->file)
 		open_file_unuse(fs, handle->file);
+	(void)g_hash_table_remove(fs->handles, handle);
 	g_clear_pointer(&handle->view, g_bytes_unref);
 	g_free(handle);
 }
@@ -31,6 +32,7 @@ static Handle *handle_new(StoreFs *fs, uint64_t inode, int flags)
 	if (!file)
 		return NULL;
 	handle = g_new0(Handle, 1);
+	(void)g_hash_table_add(fs->handles, handle);
 	handle->file = file;
 	if (flags & O_TRUNC) {
 		handle->truncation = TRUNCATION_PENDING;
@@ -63,6 +65,7 @@ static int open_view(StoreFs *fs, fuse_ino_t number, int flags, Handle **ret)
 		return -EACCES;
 
 	handle = g_new0(Handle, 1);
+	(void)g_hash_table_add(fs->handles, handle);
 	handle->view = fs->backend.view(
 		fs->backend.data, (StoreFsView)(number - NUMBER_MADE - MADE_FIRST_VIEW));
 	*ret = handle;

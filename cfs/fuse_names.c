@@ -253,6 +253,15 @@ typedef struct Listing {
 	GArray *attrs;    /* Of struct stat: number and type. */
 } Listing;
 
+void listing_destroy(gpointer data)
+{
+	Listing *listing = data;
+
+	g_ptr_array_unref(listing->names);
+	g_array_unref(listing->attrs);
+	g_free(listing);
+}
+
 static void listing_add(Listing *listing, const char *name, fuse_ino_t number, mode_t type)
 {
 	struct stat attr = {.st_ino = number, .st_mode = type};
@@ -287,14 +296,16 @@ static void listing_fill(const StoreFs *fs, Listing *listing, fuse_ino_t number)
 
 void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
+	StoreFs *fs = fs_of(req);
 	Listing *listing = g_new0(Listing, 1);
 
 	listing->names = g_ptr_array_new_with_free_func(g_free);
 	listing->attrs = g_array_new(FALSE, TRUE, sizeof(struct stat));
-	listing_fill(fs_of(req), listing, number);
+	(void)g_hash_table_add(fs->listings, listing);
+	listing_fill(fs, listing, number);
 	fi->fh = (uintptr_t)listing;
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		fs_releasedir(NULL, number, fi); /* The caller has been interrupted. */
+		(void)g_hash_table_remove(fs->listings, listing); /* Interrupted. */
 }
 
 void fs_readdir(
@@ -320,13 +331,8 @@ void fs_readdir(
 
 void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
-	Listing *listing = (Listing *)(uintptr_t)fi->fh;
-
-	g_ptr_array_unref(listing->names);
-	g_array_unref(listing->attrs);
-	g_free(listing);
-	if (req)
-		(void)fuse_reply_err(req, 0);
+	(void)g_hash_table_remove(fs_of(req)->listings, (gpointer)(uintptr_t)fi->fh);
+	(void)fuse_reply_err(req, 0);
 }
 
 /* --- Changing names ------------------------------------------------------------------------ */

@@ -79,6 +79,8 @@ struct StoreFs {
 	Inval *inval;
 	GHashTable *known;    /* Kernel's number -> how often it was told of it. */
 	GHashTable *files;    /* Inode -> OpenFile*. */
+	GHashTable *handles;  /* Set of Handle*: open files. */
+	GHashTable *listings; /* Set of Listing*: open directories, freed by it. */
 	GHashTable *requests; /* Set of Request*: waiting for their answer. */
 	uint64_t n_reads;
 };
@@ -125,6 +127,9 @@ double attr_timeout(const StoreFs *fs, fuse_ino_t number);
 /* Fills an entry for an answer and remembers it.  -ENOENT. */
 int entry_of_child(StoreFs *fs, uint64_t parent, const char *name, struct fuse_entry_param *ret);
 
+/* Frees an open directory's Listing. */
+void listing_destroy(gpointer data);
+
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
 void fs_readlink(fuse_req_t req, fuse_ino_t number);
@@ -139,6 +144,8 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	const char *new_name, unsigned flags);
 
 /* --- fuse_files.c ---------------------------------------------------------------------------- */
+
+void handle_free(StoreFs *fs, Handle *handle);
 
 void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
 void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
