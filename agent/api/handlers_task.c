@@ -167,12 +167,12 @@ static int abort_task(ApiCall *call, json_t **ret_data, GError **err)
 static int read_log(ApiCall *call, json_t **ret_lines, GError **err)
 {
 	const char *text = api_param(call, "upid");
-	bool running = task_running(call->agent->tasks, text);
 	uint64_t total;
 	int r;
 
 	r = tasklog_read(PATH_TASKS, text, (uint64_t)api_param_integer(call, "start", 0),
-		(uint64_t)api_param_integer(call, "limit", 50), running, ret_lines, &total);
+		(uint64_t)api_param_integer(call, "limit", 50),
+		task_log_cursor(call->agent->tasks, text), ret_lines, &total);
 	if (r == -ENOENT)
 		return err_set(err, ENOENT, "there is no task '%s'", text);
 	if (r < 0)

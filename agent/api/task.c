@@ -8,7 +8,6 @@
 
 #include <glib-unix.h>
 
-#include "agent/api/tasklog.h"
 #include "agent/api/workerproc.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -29,6 +28,7 @@ typedef struct Task {
 	unsigned log_source;  /* Fires when the log changes; 0: nobody watches. */
 	int inotify_fd;       /* Owned; -1: nobody watches. */
 	GPtrArray *watchers;  /* Of Watcher*. */
+	TaskLogCursor cursor; /* How far the log has been read. */
 } Task;
 
 struct TaskSet {
@@ -309,6 +309,16 @@ bool task_running(TaskSet *set, const char *upid)
 	assert(set);
 
 	return g_hash_table_contains(set->tasks, upid);
+}
+
+TaskLogCursor *task_log_cursor(TaskSet *set, const char *upid)
+{
+	Task *task;
+
+	assert(set);
+
+	task = g_hash_table_lookup(set->tasks, upid);
+	return task ? &task->cursor : NULL;
 }
 
 unsigned task_set_size(TaskSet *set)

@@ -18,6 +18,7 @@
 
 #include <glib.h>
 
+#include "agent/api/tasklog.h"
 #include "agent/api/upid.h"
 #include "base/clock.h"
 
@@ -61,6 +62,9 @@ typedef struct TaskRequest {
 int task_start(TaskSet *set, const TaskRequest *request, char **ret_upid, GError **err);
 
 bool task_running(TaskSet *set, const char *upid);
+
+/* For tasklog_read(); borrowed until the task ends.  NULL: the task does not run. */
+TaskLogCursor *task_log_cursor(TaskSet *set, const char *upid);
 
 /* How many run. */
 unsigned task_set_size(TaskSet *set);

@@ -164,7 +164,8 @@ typedef struct LineWindow {
 	uint64_t start;
 	uint64_t limit;
 	uint64_t n_lines; /* Complete ones so far. */
-	bool unfinished;  /* Something stands behind the last newline. */
+	int64_t n_bytes;  /* Of these. */
+	int64_t pending;  /* Bytes behind the last newline. */
 	GString *line;    /* The current one as far as it goes, if it is in the window. */
 	json_t *lines;
 } LineWindow;
@@ -185,7 +186,8 @@ static void window_end_line(LineWindow *window)
 	}
 	g_string_truncate(window->line, 0);
 	window->n_lines++;
-	window->unfinished = false;
+	window->n_bytes += window->pending;
+	window->pending = 0;
 }
 
 static void window_feed(LineWindow *window, const char *data, size_t size)
@@ -202,7 +204,7 @@ static void window_feed(LineWindow *window, const char *data, size_t size)
 			g_string_append_len(
 				window->line, data, (gssize)MIN((size_t)(stop - data), room));
 		}
-		window->unfinished = true;
+		window->pending += stop - data + (newline ? 1 : 0);
 		if (!newline)
 			return;
 		window_end_line(window);
@@ -211,7 +213,7 @@ static void window_feed(LineWindow *window, const char *data, size_t size)
 }
 
 int tasklog_read(const char *directory, const char *upid, uint64_t start, uint64_t limit,
-	bool running, json_t **ret_lines, uint64_t *ret_total)
+	TaskLogCursor *cursor, json_t **ret_lines, uint64_t *ret_total)
 {
 	g_autoptr(GString) line = g_string_new(NULL);
 	g_autofree char *buffer = g_malloc(65536);
@@ -226,12 +228,22 @@ int tasklog_read(const char *directory, const char *upid, uint64_t start, uint64
 	fd = log_open_read(directory, upid);
 	if (fd < 0)
 		return fd;
+	if (cursor && cursor->n_lines <= start) {
+		window.n_lines = cursor->n_lines;
+		window.n_bytes = cursor->offset;
+		if (lseek(fd, cursor->offset, SEEK_SET) < 0)
+			return -errno;
+	}
 	while ((n = read(fd, buffer, 65536)) > 0)
 		window_feed(&window, buffer, (size_t)n);
 	if (n < 0)
 		return -errno;
-	if (window.unfinished && !running)
+	if (cursor) {
+		cursor->n_lines = window.n_lines;
+		cursor->offset = window.n_bytes;
+	} else if (window.pending > 0) {
 		window_end_line(&window);
+	}
 
 	*ret_lines = g_steal_pointer(&lines);
 	*ret_total = window.n_lines;

@@ -55,11 +55,18 @@ int tasklog_finish(int fd, const char *line);
 /* Ends the log of a task that cannot do it any more with `TASK ERROR: reason`. */
 int tasklog_end(const char *directory, const char *upid, const char *reason);
 
+/* Where a log has been read to: so many complete lines, so many bytes. */
+typedef struct TaskLogCursor {
+	uint64_t n_lines;
+	int64_t offset;
+} TaskLogCursor;
+
 /* Lines from number start (0 is the first), at most limit, as [{"n": 1, "t": "…"}, …], owned by the
- * caller, and the number of all lines.  An unfinished last line does not count as long as running
- * is true.  -ENOENT: there is no log. */
+ * caller, and the number of all lines.  An unfinished last line counts only when cursor is NULL:
+ * the task has ended.  Otherwise cursor, zero at first and kept from one reading of this log to the
+ * next, saves reading again what lies before it and before start.  -ENOENT: there is no log. */
 int tasklog_read(const char *directory, const char *upid, uint64_t start, uint64_t limit,
-	bool running, json_t **ret_lines, uint64_t *ret_total);
+	TaskLogCursor *cursor, json_t **ret_lines, uint64_t *ret_total);
 
 /* Replaces the file `active` by these UPIDs (array of const char*). */
 int tasklog_write_active(const char *directory, GPtrArray *upids);

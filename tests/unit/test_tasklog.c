@@ -111,7 +111,7 @@ static void lines_come_in_windows(void **state)
 	uint64_t total;
 
 	write_log(*state, UPID_A, "one\ntwo\nthree\nfour\n");
-	assert_int_equal(tasklog_read(*state, UPID_A, 1, 2, false, &lines, &total), 0);
+	assert_int_equal(tasklog_read(*state, UPID_A, 1, 2, NULL, &lines, &total), 0);
 	assert_int_equal(total, 4);
 	assert_int_equal(json_array_size(lines), 2);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "n")), 2);
@@ -125,15 +125,57 @@ static void unfinished_line_waits_for_its_end(void **state)
 {
 	json_auto_t *running = NULL;
 	json_auto_t *ended = NULL;
+	TaskLogCursor cursor = {0};
 	uint64_t total;
 
 	write_log(*state, UPID_A, "one\ntw");
-	assert_int_equal(tasklog_read(*state, UPID_A, 0, 10, true, &running, &total), 0);
+	assert_int_equal(tasklog_read(*state, UPID_A, 0, 10, &cursor, &running, &total), 0);
 	assert_int_equal(total, 1);
-	assert_int_equal(tasklog_read(*state, UPID_A, 0, 10, false, &ended, &total), 0);
+	assert_int_equal(tasklog_read(*state, UPID_A, 0, 10, NULL, &ended, &total), 0);
 	assert_int_equal(total, 2);
 	assert_string_equal(
 		json_string_value(json_object_get(json_array_get(ended, 1), "t")), "tw");
+}
+
+/* Reads on from start; the text of the lines, each with a bar behind it. */
+static char *read_on(void **state, uint64_t start, TaskLogCursor *cursor, uint64_t *ret_total)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	json_auto_t *lines = NULL;
+	json_t *line;
+	size_t i;
+
+	assert_int_equal(tasklog_read(*state, UPID_A, start, 10, cursor, &lines, ret_total), 0);
+	json_array_foreach(lines, i, line)
+		g_string_append_printf(text, "%d=%s|",
+			(int)json_integer_value(json_object_get(line, "n")),
+			json_string_value(json_object_get(line, "t")));
+	return g_strdup(text->str);
+}
+
+static void growing_log_is_read_on_from_where_it_was_left(void **state)
+{
+	TaskLogCursor cursor = {0};
+	g_autofree char *first = NULL;
+	g_autofree char *second = NULL;
+	g_autofree char *again = NULL;
+	uint64_t total;
+
+	write_log(*state, UPID_A, "one\ntwo\nthr");
+	first = read_on(state, 0, &cursor, &total);
+	assert_string_equal(first, "1=one|2=two|");
+	assert_int_equal(cursor.n_lines, 2);
+	assert_int_equal(cursor.offset, strlen("one\ntwo\n"));
+
+	write_log(*state, UPID_A, "one\ntwo\nthree\nfour\n");
+	second = read_on(state, 2, &cursor, &total);
+	assert_string_equal(second, "3=three|4=four|");
+	assert_int_equal(total, 4);
+
+	/* Another reader begins at the beginning. */
+	again = read_on(state, 1, &cursor, &total);
+	assert_string_equal(again, "2=two|3=three|4=four|");
+	assert_int_equal(total, 4);
 }
 
 static void overlong_and_binary_lines_are_harmless(void **state)
@@ -144,7 +186,7 @@ static void overlong_and_binary_lines_are_harmless(void **state)
 	uint64_t total;
 
 	write_log(*state, UPID_A, text);
-	assert_int_equal(tasklog_read(*state, UPID_A, 0, 10, false, &lines, &total), 0);
+	assert_int_equal(tasklog_read(*state, UPID_A, 0, 10, NULL, &lines, &total), 0);
 	assert_int_equal(total, 2);
 	/* Each wrong byte has become a replacement character of three. */
 	assert_int_equal(json_string_length(json_object_get(json_array_get(lines, 0), "t")),
@@ -226,6 +268,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lines_come_in_windows, set_up, tmpdir_tear_down),
 		cmocka_unit_test_setup_teardown(
 			unfinished_line_waits_for_its_end, set_up, tmpdir_tear_down),
+		cmocka_unit_test_setup_teardown(
+			growing_log_is_read_on_from_where_it_was_left, set_up, tmpdir_tear_down),
 		cmocka_unit_test_setup_teardown(
 			overlong_and_binary_lines_are_harmless, set_up, tmpdir_tear_down),
 		cmocka_unit_test_setup_teardown(active_list_survives, set_up, tmpdir_tear_down),
