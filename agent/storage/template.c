@@ -7,20 +7,6 @@
 #include "base/err.h"
 #include "base/macro.h"
 
-int template_list(const StorageSet *set, const char *storage_name, const char *node,
-	GPtrArray **ret, GError **err)
-{
-	Storage *storage;
-	int r;
-
-	assert(ret);
-
-	r = storage_require(set, storage_name, node, STORAGE_CONTENT_VZTMPL, &storage, err);
-	if (r < 0)
-		return r;
-	return storage_list(storage, STORAGE_CONTENT_VZTMPL, 0, ret, err);
-}
-
 static int check_file(const char *template, const char *path, GError **err)
 {
 	struct stat st;

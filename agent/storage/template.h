@@ -7,10 +7,6 @@
 
 #include "agent/storage/storage.h"
 
-/* Templates on a storage of this node, as VolumeInfo* sorted by name; the array is the caller's. */
-int template_list(const StorageSet *set, const char *storage, const char *node, GPtrArray **ret,
-	GError **err);
-
 /* The file behind what a user calls a template: a volume id, or an absolute path on this node
  * (which only root may give).  *ret_path is owned by the caller.  -ENOENT with "no such template"
  * when there is no such file. */

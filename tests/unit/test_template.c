@@ -42,16 +42,6 @@ static int tear_down(void **state)
 	return r;
 }
 
-static void templates_are_listed(void **state)
-{
-	struct fixture *f = *state;
-	g_autoptr(GPtrArray) list = NULL;
-
-	assert_int_equal(template_list(f->set, "data", "n1", &list, NULL), 0);
-	assert_int_equal(list->len, 1);
-	assert_string_equal(((const VolumeInfo *)list->pdata[0])->volid, "data:vztmpl/box.tar");
-}
-
 static void a_template_is_found_by_id_and_by_path(void **state)
 {
 	struct fixture *f = *state;
@@ -108,7 +98,6 @@ static void a_path_into_a_storage_has_a_volume_id(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(templates_are_listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_template_is_found_by_id_and_by_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_template_is_refused, set_up, tear_down),
