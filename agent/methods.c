@@ -138,6 +138,13 @@ static int check_command(const char *value, GError **err)
 		.description = text,                                                     \
 	}
 
+/* Names of options of a container. */
+#define PARAM_KEYS(the_name, text)                                             \
+	{                                                                      \
+		.name = the_name, .type = SCHEMA_STRING, .flags = SCHEMA_LIST, \
+		.length_max = 16384, .description = text,                      \
+	}
+
 const SchemaOption api_path_params[] = {
 	{
 		.name = "node",
@@ -259,9 +266,9 @@ static const SchemaOption config_params[] = {
 };
 
 static const SchemaOption set_params[] = {
-	PARAM_TEXT("delete", 16384, "Options to remove"),
+	PARAM_KEYS("delete", "Options to remove"),
 	PARAM_DIGEST,
-	PARAM_TEXT("revert", 16384, "Pending changes to drop"),
+	PARAM_KEYS("revert", "Pending changes to drop"),
 	{0},
 };
 

@@ -30,8 +30,8 @@ typedef enum SchemaFlags {
 	SCHEMA_HIDDEN = 1 << 3,      /* Set by the program itself; refused from a user. */
 	SCHEMA_SECRET = 1 << 4,      /* Never logged or listed; commands prompt for it. */
 	SCHEMA_MULTIPLE = 1 << 5,    /* Positional that takes all remaining arguments. */
-	SCHEMA_INTERNAL =
-		1 << 6, /* Set by the commands, accepted by the agent, not offered to users. */
+	SCHEMA_INTERNAL = 1 << 6,    /* Set by the commands for their users, not offered to them. */
+	SCHEMA_LIST = 1 << 7,        /* A list with commas: its option may be given repeatedly. */
 } SchemaFlags;
 
 typedef struct SchemaOption SchemaOption;

@@ -89,6 +89,15 @@ static int take_value(
 	return 0;
 }
 
+/* A list that is given again grows. */
+static void add_value(Args *args, const char *name, const char *value)
+{
+	const char *before = args_get(args, name);
+	g_autofree char *both = before ? g_strdup_printf("%s,%s", before, value) : NULL;
+
+	args_set(args, name, both ?: value);
+}
+
 static int walk_option(Walk *walk, const char *argument, GError **err)
 {
 	const char *text = argument + ((argument[1] == '-') ? 2 : 1);
@@ -100,7 +109,7 @@ static int walk_option(Walk *walk, const char *argument, GError **err)
 	if (!option || (option->flags & (SCHEMA_HIDDEN | SCHEMA_INTERNAL)) ||
 		is_positional(walk->spec, name))
 		return err_set(err, EINVAL, "Unknown option: %s", name);
-	if (args_get(walk->args, name))
+	if (args_get(walk->args, name) && !(option->flags & SCHEMA_LIST))
 		return err_set(err, EINVAL, "Option %s is given twice", name);
 	if (!value) {
 		int r = take_value(walk, option, name, &value, err);
@@ -108,7 +117,7 @@ static int walk_option(Walk *walk, const char *argument, GError **err)
 			return r;
 	}
 
-	args_set(walk->args, name, value);
+	add_value(walk->args, name, value);
 	return 0;
 }
 

@@ -6,7 +6,8 @@
  *	--name value   --name=value   -name value   -name=value
  *
  * A boolean may leave its value out (it is then 1) and takes the next argument only when that is a
- * boolean.  A secret may leave it out too and is asked for on the terminal.  "--" ends the options.  A
+ * boolean.  A secret may leave it out too and is asked for on the terminal.  An option that is a
+ * list may be given several times.  "--" ends the options.  A
  * positional that is SCHEMA_MULTIPLE takes everything from its place on, options or not.
  *
  * GOption is not used: it knows neither long options with one dash nor booleans with an optional

@@ -200,7 +200,7 @@ static int run_help(const CliProgram *program, int argc, char **argv)
 		return CLI_FAILED;
 	}
 	if (!args_get(args, "command")) {
-		help_program(program, stdout);
+		help_program(program, args_get_boolean(args, "verbose", false), stdout);
 		return 0;
 	}
 
@@ -249,7 +249,7 @@ int cli_main(const CliProgram *program, int argc, char **argv)
 
 	if (argc < 2) {
 		(void)fprintf(stderr, "no command specified\n");
-		help_program(program, stderr);
+		help_program(program, false, stderr);
 		return CLI_FAILED;
 	}
 	if (str_equal(argv[1], "--version")) {
@@ -262,7 +262,7 @@ int cli_main(const CliProgram *program, int argc, char **argv)
 	command = find_command(program, argv[1]);
 	if (!command) {
 		(void)fprintf(stderr, "unknown command '%s %s'\n", program->name, argv[1]);
-		help_program(program, stderr);
+		help_program(program, false, stderr);
 		return CLI_FAILED;
 	}
 	if (argc > 2 && (str_equal(argv[2], "--help") || str_equal(argv[2], "-h"))) {

@@ -104,7 +104,7 @@ void help_command(const CliProgram *program, const Command *command, bool option
 	}
 }
 
-void help_program(const CliProgram *program, FILE *out)
+void help_program(const CliProgram *program, bool options, FILE *out)
 {
 	(void)fprintf(out, "USAGE: %s <COMMAND> [ARGS] [OPTIONS]     (%s)\n\n", program->name,
 		program->description);
@@ -112,6 +112,10 @@ void help_program(const CliProgram *program, FILE *out)
 	for (const Command *command = program->commands; command->name; command++) {
 		ArgsSpec spec;
 
+		if (options) {
+			help_command(program, command, true, out);
+			continue;
+		}
 		command_spec(command, &spec);
 		(void)fputs("       ", out);
 		print_usage(program, command, out);

@@ -11,6 +11,9 @@ static const SchemaOption options[] = {
 	{.name = "start", .type = SCHEMA_BOOLEAN},
 	{.name = "password", .type = SCHEMA_STRING, .flags = SCHEMA_SECRET},
 	{.name = "net", .type = SCHEMA_STRING, .n_index = 32},
+	{.name = "tags", .type = SCHEMA_STRING, .flags = SCHEMA_LIST},
+	{.name = "parent", .type = SCHEMA_STRING, .flags = SCHEMA_HIDDEN},
+	{.name = "rows", .type = SCHEMA_INTEGER, .flags = SCHEMA_INTERNAL},
 	{0},
 };
 
@@ -115,6 +118,8 @@ static void mistakes_have_a_sentence(void **state)
 		{{"1", "--colour", "red"}, "Unknown option: colour"},
 		{{"1", "--net32", "x"}, "Unknown option: net32"},
 		{{"--vmid", "1"}, "Unknown option: vmid"},
+		{{"1", "--parent", "x"}, "Unknown option: parent"},
+		{{"1", "--rows", "1"}, "Unknown option: rows"},
 		{{"1", "--memory"}, "Option memory requires an argument"},
 		{{"1", "--memory", "1", "--memory", "2"}, "Option memory is given twice"},
 	};
@@ -129,9 +134,19 @@ static void mistakes_have_a_sentence(void **state)
 	}
 }
 
+static void lists_may_be_repeated(void **state)
+{
+	static const char *const argv[] = {"1", "--tags", "a", "--tags=b;c", NULL};
+	g_autoptr(Args) args = NULL;
+
+	assert_int_equal(parse(&spec, argv, &args, NULL), 0);
+	assert_string_equal(args_get(args, "tags"), "a,b;c");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists_may_be_repeated),
 		cmocka_unit_test(options_are_written_in_several_ways),
 		cmocka_unit_test(booleans_may_leave_their_value_out),
 		cmocka_unit_test(a_secret_without_value_is_empty),

@@ -42,7 +42,7 @@ static char *help_of(const Command *command, bool options)
 	if (command)
 		help_command(&program, command, options, out);
 	else
-		help_program(&program, out);
+		help_program(&program, options, out);
 	(void)fclose(out);
 	return text;
 }
@@ -85,6 +85,12 @@ static void program_lists_its_commands(void **state)
 	assert_non_null(strstr(text, " pct status <vmid> [OPTIONS]\n"));
 	assert_non_null(strstr(text, " pct set <vmid> [OPTIONS]\n"));
 	assert_non_null(strstr(text, " pct bare\n"));
+	assert_null(strstr(text, "--memory"));
+	free(text);
+
+	text = help_of(NULL, true);
+	assert_non_null(strstr(text, "USAGE: pct bare\n"));
+	assert_non_null(strstr(text, "--memory"));
 	free(text);
 }
 
