@@ -213,17 +213,26 @@ static int run_help(const CliProgram *program, int argc, char **argv)
 	return 0;
 }
 
+/* Whether the user has to write the command in another way: what the parser or the agent's check of
+ * parameters says, but not what is wrong with a container. */
+static bool is_usage_error(bool parsed, const GError *error)
+{
+	return !parsed || g_str_has_prefix(error->message, "400 ");
+}
+
 static int run_command(const CliProgram *program, const Command *command, int argc, char **argv)
 {
 	Cli cli = {.program = program};
 	ArgsSpec spec;
 	g_autoptr(Args) args = NULL;
 	g_autoptr(GError) error = NULL;
+	bool parsed;
 	int r;
 
 	command_spec(command, &spec);
 	r = args_parse(&spec, argc, argv, &args, &error);
-	if (r == 0) {
+	parsed = r == 0;
+	if (parsed) {
 		cli.client = agent_client_new(NULL);
 		cli.node = node_name_dup();
 		r = run(&cli, command, args, &error);
@@ -234,7 +243,7 @@ static int run_command(const CliProgram *program, const Command *command, int ar
 	if (r < 0) {
 		(void)fflush(stdout);
 		(void)fprintf(stderr, "%s\n", error->message);
-		if (r == -EINVAL)
+		if (is_usage_error(parsed, error))
 			help_command(program, command, false, stderr);
 		return CLI_FAILED;
 	}

@@ -179,6 +179,12 @@ def test_refused_change_is_no_usage_error(node):
     assert lines == ["CT is locked (test)"]
 
 
+def test_wrong_volume_is_no_usage_error(node):
+    result = cli(node, "pvesm", "path", "nonsense")
+    assert (result.returncode, result.stdout) == (FAILED, "")
+    assert result.stderr == "unable to parse volume id 'nonsense'\n"
+
+
 def test_agent_that_is_away_is_said(node):
     result = subprocess.run(
         ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$0" list', node.build / "pct"],
