@@ -80,6 +80,7 @@ static int attach(Job *job, const char *const *argv, json_t **ret_result, GError
 	CtLxcCommand command = {
 		.argv = argv,
 		.keep_env = job_param_boolean(job, "keep-env", true),
+		.aborted = job->aborted,
 	};
 	int status;
 	int r;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <lxc/attach_options.h>
@@ -164,6 +165,8 @@ static int run_inside(void *payload)
 {
 	char **argv = payload;
 
+	/* Our parent is the one who waits for us, and dies only when it is killed. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGHUP);
 	(void)execvp(argv[0], argv);
 	fprintf(stderr, "cannot run '%s': %s\n", argv[0], g_strerror(errno));
 	return errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
@@ -203,9 +206,10 @@ int ct_lxc_attach(unsigned vmid, const CtLxcCommand *command, int *ret_status, G
 	if (r < 0)
 		return err_set(err, EIO, "cannot enter container %u", vmid);
 
-	do
-		waited = waitpid(pid, &status, 0);
-	while (waited < 0 && errno == EINTR);
+	while ((waited = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {
+		if (command->aborted && *command->aborted)
+			(void)kill(pid, SIGHUP);
+	}
 	if (waited < 0)
 		return err_set_errno(err, -errno, "cannot wait for the program");
 

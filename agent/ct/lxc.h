@@ -8,6 +8,7 @@
  * start leaves behind is a process of its own session, in a cgroup of its own, with none of our
  * descriptors: it outlives the worker and the agent. */
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include <glib.h>
@@ -26,9 +27,11 @@ int ct_lxc_shutdown(unsigned vmid, GError **err);
 typedef struct CtLxcCommand {
 	const char *const *argv; /* NULL-terminated; NULL: the shell of the container's root. */
 	bool keep_env;           /* The caller's environment goes along. */
+	const volatile sig_atomic_t *aborted; /* Not 0: the user has gone.  NULL: never. */
 } CtLxcCommand;
 
-/* Runs command in the running container to its end.  When the standard streams are a terminal, it
+/* Runs command in the running container to its end.  A user who goes takes it along: it gets SIGHUP,
+ * as from a terminal that is gone, when *aborted is set and when the caller dies.  When the standard streams are a terminal, it
  * gets a terminal of the container's own, so that `tty` and job control work inside.  *ret_status
  * is its exit status, or 128 and the number of the signal that killed it. */
 int ct_lxc_attach(unsigned vmid, const CtLxcCommand *command, int *ret_status, GError **err);
