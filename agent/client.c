@@ -18,6 +18,12 @@
 /* Lines of a log that are asked for at once. */
 #define LOG_LINES_MAX 500
 
+/* How long a task is followed without an agent, the time between two attempts, and how often it may go
+ * away in the middle of one. */
+#define AWAY_MAX_US   (10 * G_USEC_PER_SEC)
+#define AWAY_RETRY_US (G_USEC_PER_SEC / 20)
+#define AWAY_CUTS_MAX 5
+
 struct AgentClient {
 	SoupSession *session;
 	char *socket_path;
@@ -151,7 +157,8 @@ static int connection_error(AgentClient *client, GError *error, GError **err)
 	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
 		return err_set(err, EACCES, "please run as root");
 
-	return err_set(err, EIO, "the agent of this node does not answer: %s", error->message);
+	return err_set(
+		err, ECONNRESET, "the agent of this node does not answer: %s", error->message);
 }
 
 /* The whole envelope of the answer. */
@@ -247,6 +254,33 @@ static int outcome(const char *status, bool *ret_warnings, GError **err)
 	return 0;
 }
 
+/* Asks for lines from start on.  The task runs on while the agent is restarted, so an agent that is away
+ * for a moment is no reason to leave it. */
+static int request_log(
+	AgentClient *client, const char *path, size_t start, json_t **ret, GError **err)
+{
+	g_autofree char *from = g_strdup_printf("%zu", start);
+	json_auto_t *params = json_pack(
+		"{s:s, s:s, s:s}", "start", from, "limit", G_STRINGIFY(LOG_LINES_MAX), "wait", "1");
+	gint64 until_us = g_get_monotonic_time() + AWAY_MAX_US;
+	unsigned n_cuts = 0;
+
+	for (;;) {
+		g_autoptr(GError) reason = NULL;
+		int r = request_envelope(client, "GET", path, params, ret, &reason);
+
+		if (r >= 0)
+			return 0;
+		/* A connection that was cut has taken its time; what counts is how long none is made,
+		 * and that an agent that dies of this very request is not asked for ever. */
+		if (r == -ECONNRESET && n_cuts++ < AWAY_CUTS_MAX)
+			until_us = g_get_monotonic_time() + AWAY_MAX_US;
+		else if (r != -ECONNREFUSED || g_get_monotonic_time() > until_us)
+			return err_set(err, -r, "%s", reason->message);
+		g_usleep(AWAY_RETRY_US);
+	}
+}
+
 int agent_client_follow(AgentClient *client, const char *node, const char *upid,
 	void (*line)(const char *text, void *data), void *data, bool *ret_warnings, GError **err)
 {
@@ -260,14 +294,11 @@ int agent_client_follow(AgentClient *client, const char *node, const char *upid,
 	path = g_strdup_printf("/nodes/%s/tasks/%s/log", node, escaped);
 
 	for (;;) {
-		g_autofree char *from = g_strdup_printf("%zu", start);
-		json_auto_t *params = json_pack("{s:s, s:s, s:s}", "start", from, "limit",
-			G_STRINGIFY(LOG_LINES_MAX), "wait", "1");
 		json_auto_t *answer = NULL;
 		size_t n;
 		int r;
 
-		r = request_envelope(client, "GET", path, params, &answer, err);
+		r = request_log(client, path, start, &answer, err);
 		if (r < 0)
 			return r;
 		n = pass_lines(answer, line, data);

@@ -33,7 +33,7 @@ int agent_client_request(AgentClient *client, const char *verb, const char *path
 json_t *agent_client_warnings(AgentClient *client);
 
 /* Calls line for each line of the task's log as it comes, until its end (the last line, which tells the
- * outcome, is left out).  0 when the task ended well, with *ret_warnings true when it had warnings; -EIO
+ * outcome, is left out).  An agent that is restarted meanwhile is waited for.  0 when the task ended well, with *ret_warnings true when it had warnings; -EIO
  * with the task's own reason when it failed. */
 int agent_client_follow(AgentClient *client, const char *node, const char *upid,
 	void (*line)(const char *text, void *data), void *data, bool *ret_warnings, GError **err);

@@ -472,6 +472,18 @@ def test_client_follows_a_task(node):
     assert failed.stderr == b"first line second line\n"
 
 
+def test_client_follows_a_task_across_a_restart(node):
+    upid = start(node, HANG)
+    command = node.command([node.build / "tests/node/clientprobe", "follow", upid])
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
+        assert client.stdout.readline() == b"waiting\n"
+        node.kill_agent()
+        time.sleep(0.3)
+        node.start_agent(node.build / "tests/node/testworker")
+        node.write("/run/go", "")
+        assert client.stdout.read() == b"outcome: ok\n" and client.wait() == 0
+
+
 # --- streams -------------------------------------------------------------------------------------
 
 def exec_probe(node, *command, tty=0, **options):
