@@ -8,7 +8,7 @@
 
 #include "tests/sim/sim.h"
 
-#define SEEDS_DEFAULT "1-200"
+#define SEEDS_DEFAULT "1-150"
 
 static bool parse_seeds(const char *text, uint64_t *ret_first, uint64_t *ret_last)
 {

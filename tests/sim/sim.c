@@ -10,7 +10,7 @@
 #define INJURE_MS_MIN 2000
 #define INJURE_MS_MAX 9000
 
-/* … then all must be well in this time, with clients for the first part of it. */
+/* … then all must be well in this time, with clients for the first part of it at least. */
 #define HEAL_MS  30000
 #define WRITE_MS 1000
 
@@ -135,11 +135,14 @@ static void env_answer(void *data, void *token, int result)
 
 static void env_state_changed(void *data)
 {
-	const SimNode *node = data;
+	SimNode *node = data;
 	ReplicaStatus status;
 
 	/* While it is being made there is nothing to ask. */
-	if (!node->replica || !node->sim->verbose)
+	if (!node->replica)
+		return;
+	fault_provoke(node);
+	if (!node->sim->verbose)
 		return;
 	replica_status(node->replica, &status);
 	sim_log(node->sim,
@@ -236,7 +239,7 @@ static void handle_node_event(SimNode *node, const SimEvent *event)
 		client_step(node);
 		if (!node->sim->quiet)
 			sim_schedule(node->sim, SIM_EVENT_CLIENT, node->index,
-				1 + (int64_t)sim_random(node->sim, 60));
+				1 + (int64_t)sim_random(node->sim, node->sim->client_ms_max));
 		break;
 	default:
 		g_assert_not_reached();
@@ -255,7 +258,12 @@ static void handle_event(Sim *sim, const SimEvent *event)
 		fault_step(sim);
 		/* Now and then what is broken stays so for longer than changes wait. */
 		sim_schedule(sim, SIM_EVENT_FAULT, 0,
-			1 + (int64_t)sim_random(sim, 500) + (sim_once_in(sim, 15) ? 5500 : 0));
+			1 + (int64_t)sim_random(sim, sim->fault_ms_max) +
+				(sim_once_in(sim, 3000 / sim->fault_ms_max) ? 5500 : 0));
+		return;
+	case SIM_EVENT_SHOCK:
+		if (!sim->healing)
+			fault_step(sim);
 		return;
 	case SIM_EVENT_START:
 		if (!node->replica)
@@ -299,6 +307,12 @@ static void step(Sim *sim)
 static void init(Sim *sim, uint64_t seed, bool verbose)
 {
 	static const unsigned sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
+	static const uint64_t fault_ms[] = {40, 200, 500};
+	static const uint64_t shocks[] = {5, 20, 1000};
+	static const uint64_t client_ms[] = {10, 60, 200};
+	static const uint64_t client_depth[] = {2, 6, 20};
+	static const uint64_t deliver_ms[] = {2, 4, 15};
+	static const uint64_t disk_ms[] = {2, 5, 20};
 
 	memset(sim, 0, sizeof(*sim));
 	sim->seed = seed;
@@ -309,6 +323,12 @@ static void init(Sim *sim, uint64_t seed, bool verbose)
 	sim->answered = g_ptr_array_new();
 	sim->by_change = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	sim->n_nodes = sizes[sim_random(sim, G_N_ELEMENTS(sizes))];
+	sim->fault_ms_max = fault_ms[sim_random(sim, G_N_ELEMENTS(fault_ms))];
+	sim->shock_once_in = shocks[sim_random(sim, G_N_ELEMENTS(shocks))];
+	sim->client_ms_max = client_ms[sim_random(sim, G_N_ELEMENTS(client_ms))];
+	sim->client_depth = client_depth[sim_random(sim, G_N_ELEMENTS(client_depth))];
+	sim->deliver_ms_max = deliver_ms[sim_random(sim, G_N_ELEMENTS(deliver_ms))];
+	sim->disk_ms_max = disk_ms[sim_random(sim, G_N_ELEMENTS(disk_ms))];
 	check_init(sim);
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
 		SimNode *node = &sim->nodes[i];
@@ -367,9 +387,8 @@ uint64_t sim_run(uint64_t seed, bool verbose, SimFigures *total)
 	healed_ms = sim->now_ms;
 	acknowledged = sim->figures.acknowledged;
 	while (sim->now_ms < healed_ms + HEAL_MS && !(sim->quiet && check_is_healed(sim))) {
-		sim->quiet = sim->now_ms > healed_ms + WRITE_MS;
-		if (g_sequence_is_empty(sim->events))
-			break;
+		sim->quiet = sim->now_ms > healed_ms + WRITE_MS &&
+			     sim->figures.acknowledged > acknowledged;
 		step(sim);
 	}
 	check_end(sim);

@@ -24,9 +24,6 @@
 
 #define SIM_NODES_MAX 5
 
-/* Changes that a client has under way on a node. */
-#define SIM_CLIENT_DEPTH 6
-
 typedef struct Sim Sim;
 typedef struct SimNode SimNode;
 
@@ -37,7 +34,8 @@ typedef enum SimEventType {
 	SIM_EVENT_TICK,    /* replica_tick(). */
 	SIM_EVENT_QUORUM,  /* corosync tells a node about quorum. */
 	SIM_EVENT_CLIENT,  /* A client on a node does something. */
-	SIM_EVENT_FAULT,   /* Something breaks, or is repaired. */
+	SIM_EVENT_FAULT,   /* Something breaks, or is repaired, and the next fault is planned. */
+	SIM_EVENT_SHOCK,   /* The same, at a moment that somebody has chosen. */
 	SIM_EVENT_RESUME,  /* A paused process goes on. */
 	SIM_EVENT_START,   /* A node that is down starts. */
 } SimEventType;
@@ -139,6 +137,14 @@ struct Sim {
 	bool quiet;        /* Clients are done. */
 	uint64_t position; /* Of the last item of any bus. */
 
+	/* Drawn for each run, so that each is extreme in its own way. */
+	uint64_t fault_ms_max;   /* Between two faults. */
+	uint64_t shock_once_in;  /* So many changes of state of a replica, there is a shock. */
+	uint64_t client_ms_max;  /* Between two actions of a client. */
+	uint64_t client_depth;   /* Changes under way on one node. */
+	uint64_t deliver_ms_max; /* From a message's place in the order to its delivery. */
+	uint64_t disk_ms_max;    /* One batch, on a disk that is not slow. */
+
 	unsigned n_nodes;
 	SimNode nodes[SIM_NODES_MAX];
 
@@ -209,3 +215,6 @@ void check_end(Sim *sim);
 /* --- sim_fault.c --- */
 void fault_step(Sim *sim);
 void fault_heal(Sim *sim);
+
+/* A replica has come to where trouble is most likely to do harm. */
+void fault_provoke(SimNode *node);

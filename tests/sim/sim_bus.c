@@ -40,7 +40,8 @@ static void put_item(SimNode *node, const SimItem *item)
 		g_bytes_ref(copy->bytes);
 	g_queue_push_tail(&node->items, copy);
 	sim_schedule(node->sim, SIM_EVENT_DELIVER, node->index,
-		1 + (int64_t)sim_random(node->sim, sim_once_in(node->sim, 50) ? 40 : 3));
+		1 + (int64_t)sim_random(node->sim,
+			    sim_once_in(node->sim, 50) ? 40 : node->sim->deliver_ms_max));
 }
 
 int bus_send(SimNode *node, GBytes *bytes)

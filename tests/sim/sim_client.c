@@ -138,9 +138,9 @@ static void submit(SimNode *node)
 void client_step(SimNode *node)
 {
 	Sim *sim = node->sim;
-	unsigned n = 1 + (unsigned)sim_random(sim, 3);
+	uint64_t n = 1 + sim_random(sim, sim->client_depth);
 
-	for (unsigned i = 0; !sim->quiet && i < n && node->n_open < SIM_CLIENT_DEPTH; i++)
+	for (uint64_t i = 0; !sim->quiet && i < n && node->n_open < sim->client_depth; i++)
 		submit(node);
 }
 

@@ -179,7 +179,7 @@ void sim_disk_start(SimNode *node, const ReplicaBatch *batch)
 		return;
 	}
 	sim_schedule(node->sim, SIM_EVENT_DISK, node->index,
-		1 + (int64_t)sim_random(node->sim, disk->slow ? 300 : 4));
+		1 + (int64_t)sim_random(node->sim, disk->slow ? 300 : node->sim->disk_ms_max));
 }
 
 void sim_disk_done(SimNode *node)

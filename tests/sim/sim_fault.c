@@ -95,6 +95,14 @@ void fault_step(Sim *sim)
 	sim_log(sim, "fault");
 }
 
+void fault_provoke(SimNode *node)
+{
+	Sim *sim = node->sim;
+
+	if (!sim->healing && sim_once_in(sim, sim->shock_once_in))
+		sim_schedule(sim, SIM_EVENT_SHOCK, node->index, (int64_t)sim_random(sim, 12));
+}
+
 void fault_heal(Sim *sim)
 {
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
