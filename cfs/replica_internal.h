@@ -159,6 +159,7 @@ struct Replica {
 	/* Agreement (replica_view.c). */
 	uint64_t n_announced; /* By us, in this run. */
 	bool announcing;      /* Our VIEW is on its way. */
+	bool left_out;        /* The others have begun without us. */
 	WireView view;        /* counter 0: none yet. */
 	Peer peers[REPLICA_NODES_MAX];
 	unsigned n_peers;

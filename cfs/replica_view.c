@@ -24,6 +24,7 @@ static void reset(Replica *r)
 	memset(r->peers, 0, sizeof(r->peers));
 	r->n_peers = 0;
 	r->announcing = false;
+	r->left_out = false;
 	r->tell = false;
 	r->hopeless = false;
 	r->epoch = 0;
@@ -74,6 +75,8 @@ static void announce_to(Replica *r, bool (*want)(const Replica *r, uint32_t node
 	if (r->announcing)
 		return;
 	message.view.counter = ++r->n_announced;
+	message.announce.n_members = r->n_members;
+	memcpy(message.announce.members, r->members, sizeof(r->members));
 	for (unsigned i = 0; i < r->n_members; i++)
 		if (want(r, r->members[i]))
 			message.announce.nodes[message.announce.n_nodes++] = r->members[i];
@@ -102,11 +105,15 @@ static bool takes_part(const Replica *r, const WireMessage *message, uint32_t no
 	return false;
 }
 
-/* An announcement may come from the view before this one; all see it in the same place, so it only
- * must not name anybody who is not here. */
+/* An announcement that was sent before the membership changed is delivered after it, but is not
+ * about it: who has come since would be left out. */
 static bool announcement_fits(const Replica *r, uint32_t sender, const WireMessage *message)
 {
 	if (message->view.node != sender || !takes_part(r, message, sender))
+		return false;
+	if (message->announce.n_members != r->n_members ||
+		memcmp(message->announce.members, r->members,
+			r->n_members * sizeof(r->members[0])) != 0)
 		return false;
 	for (uint32_t i = 0; i < message->announce.n_nodes; i++)
 		if (!is_member(r, message->announce.nodes[i]))
@@ -123,6 +130,7 @@ void view_receive_announce(Replica *r, uint32_t sender, const WireMessage *messa
 	replica_set_state(r, REPLICA_STATE_GATHERING);
 	if (!takes_part(r, message, r->options.node)) {
 		/* The others could not wait for us; view_pump() asks to be let in again. */
+		r->left_out = true;
 		return;
 	}
 	r->view = message->view;
@@ -241,8 +249,8 @@ static bool is_better(const Peer *a, const Peer *b)
 /* The same on all members: it depends on nothing but the states that were told. */
 static bool decide(Replica *r, Decision *ret)
 {
-	*ret = (Decision){.need = find_need(r, &ret->reduced)};
-	ret->reduced = ret->need > 0 && ret->reduced;
+	*ret = (Decision){0};
+	ret->need = find_need(r, &ret->reduced);
 	if (ret->need == 0)
 		return false;
 
@@ -364,7 +372,7 @@ static void gather_again(Replica *r)
 	bool reduced;
 
 	if (r->n_peers == 0) {
-		if (waited_ms >= (int64_t)own_rank(r) * ANNOUNCE_MS)
+		if (r->left_out || waited_ms >= (int64_t)own_rank(r) * ANNOUNCE_MS)
 			view_announce(r);
 		return;
 	}
@@ -404,7 +412,6 @@ void view_pump(Replica *r)
 		view_announce(r);
 		return;
 	}
-	/* Members that were left out of the agreement speak for themselves (R9). */
 	if (!r->promise_sent && r->written_promised >= r->epoch)
 		send_promise(r);
 }

@@ -12,7 +12,7 @@
  *
  * and goes on at 24 with
  *
- *	VIEW     u32 n, n * u32 node (ascending, none 0)
+ *	VIEW     u32 n, n * u32 member, u32 m, m * u32 node (both ascending, none 0)
  *	STATE    u64 promised, u64 adopted, u64 last, u64 commit, 32 bytes hash at last,
  *	         u8 quorate, u8 reduced, u16 0, u32 n_online, u32 n, n * u32 configured node
  *	PROMISE  u64 epoch
@@ -103,6 +103,7 @@ GBytes *wire_encode(const WireMessage *message)
 
 	switch (message->type) {
 	case WIRE_VIEW:
+		put_nodes(out, message->announce.members, message->announce.n_members);
 		put_nodes(out, message->announce.nodes, message->announce.n_nodes);
 		break;
 	case WIRE_STATE:
@@ -224,11 +225,21 @@ static int get_piece(BytesReader *reader, WireMessage *message)
 	return message->piece.bytes && message->piece.size <= WIRE_PIECE_MAX ? 0 : -EBADMSG;
 }
 
+static int get_announce(BytesReader *reader, WireMessage *message)
+{
+	int r;
+
+	r = get_nodes(reader, message->announce.members, &message->announce.n_members);
+	if (r < 0)
+		return r;
+	return get_nodes(reader, message->announce.nodes, &message->announce.n_nodes);
+}
+
 static int get_body(BytesReader *reader, WireMessage *message)
 {
 	switch (message->type) {
 	case WIRE_VIEW:
-		return get_nodes(reader, message->announce.nodes, &message->announce.n_nodes);
+		return get_announce(reader, message);
 	case WIRE_STATE:
 		return get_state(reader, &message->state);
 	case WIRE_PROMISE:

@@ -65,8 +65,10 @@ typedef struct WireMessage {
 	WireView view;
 	union {
 		struct {
+			uint32_t n_members;
+			uint32_t members[REPLICA_NODES_MAX]; /* Of the bus's view, ascending … */
 			uint32_t n_nodes;
-			uint32_t nodes[REPLICA_NODES_MAX]; /* Who takes part, ascending. */
+			uint32_t nodes[REPLICA_NODES_MAX]; /* … and who of them takes part. */
 		} announce;
 		WireState state;
 		struct {

@@ -17,6 +17,8 @@ static WireMessage sample(WireType type)
 
 	switch (type) {
 	case WIRE_VIEW:
+		message.announce.n_members = 1;
+		message.announce.members[0] = 3;
 		message.announce.n_nodes = 2;
 		message.announce.nodes[0] = 1;
 		message.announce.nodes[1] = 0x01020304;
@@ -73,7 +75,8 @@ static void assert_golden(WireType type, const uint8_t *golden, size_t size)
 
 static void encodings_are_the_documented_ones(void **state)
 {
-	static const uint8_t announce[] = {HEADER(WIRE_VIEW), 2, 0, 0, 0, 1, 0, 0, 0, 4, 3, 2, 1};
+	static const uint8_t announce[] = {
+		HEADER(WIRE_VIEW), 1, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 3, 2, 1};
 	static const uint8_t promise[] = {HEADER(WIRE_PROMISE), 5, 0, 0, 0, 0, 0, 0, 0};
 	static const uint8_t ack[] = {
 		HEADER(WIRE_ACK), 5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0};
@@ -145,8 +148,8 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_ACK, 1, WIRE_N_TYPES, -EBADMSG},
 		{WIRE_ACK, 2, 1, -EBADMSG},
 		{WIRE_VIEW, 24, REPLICA_NODES_MAX + 1, -EBADMSG},
-		{WIRE_VIEW, 28, 0, -EBADMSG},  /* node 0 */
-		{WIRE_VIEW, 31, 2, -EBADMSG},  /* not ascending */
+		{WIRE_VIEW, 36, 0, -EBADMSG},  /* node 0 */
+		{WIRE_VIEW, 39, 2, -EBADMSG},  /* not ascending */
 		{WIRE_STATE, 24, 3, -EBADMSG}, /* promised below adopted */
 		{WIRE_STATE, 48, 4, -EBADMSG}, /* commit above last */
 		{WIRE_STATE, 88, 2, -EBADMSG}, /* neither yes nor no */
