@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What one replica does by itself, and what two or three do on a bus in which the test chooses each
+ * step.  All orders of events are the business of tests/sim/cfs. */
+
+#include "cfs/replica.h"
+
+#include <string.h>
+
+#include "base/macro.h"
+#include "cfs/wire.h"
+#include "tests/unit/test.h"
+
+#define N_NODES    3
+#define ANSWER_MAX 64
+
+static const TreeLimits limits = {.file_max = 100, .total_max = 1000, .entries_max = 50};
+
+struct fixture;
+
+/* One node, as the test drives it. */
+struct node {
+	struct fixture *f;
+	uint32_t id;
+	Replica *replica;
+	const ReplicaBatch *batch; /* Given to the disk, not done. */
+	unsigned n_batches;
+	unsigned n_syncs;
+	int answers[ANSWER_MAX]; /* By token - 1; 1: none yet. */
+	unsigned n_applied;      /* Calls of applied() … */
+	unsigned n_own;          /* … with a token. */
+	bool bus_full;
+};
+
+struct fixture {
+	int64_t now_ms;
+	struct node nodes[N_NODES];
+	GQueue bus; /* Of GBytes, the sender's index in front. */
+};
+
+static int64_t env_now_ms(void *data)
+{
+	return ((const struct node *)data)->f->now_ms;
+}
+
+static int env_send(void *data, GBytes *message)
+{
+	struct node *node = data;
+	GByteArray *bytes = g_byte_array_new();
+	uint8_t index = (uint8_t)(node->id - 1);
+	gsize size;
+	const uint8_t *from = g_bytes_get_data(message, &size);
+
+	if (node->bus_full) {
+		g_byte_array_unref(bytes);
+		return -EAGAIN;
+	}
+	g_byte_array_append(bytes, &index, 1);
+	g_byte_array_append(bytes, from, (guint)size);
+	g_queue_push_tail(&node->f->bus, g_byte_array_free_to_bytes(bytes));
+	return 0;
+}
+
+static void env_persist(void *data, const ReplicaBatch *batch)
+{
+	struct node *node = data;
+
+	assert_null(node->batch);
+	node->batch = batch;
+	node->n_batches++;
+	node->n_syncs += batch->sync;
+}
+
+static void env_applied(void *data, GPtrArray *changes, void *token)
+{
+	struct node *node = data;
+
+	assert_true(changes->len > 0);
+	node->n_applied++;
+	node->n_own += token != NULL;
+}
+
+static void env_answer(void *data, void *token, int result)
+{
+	struct node *node = data;
+	unsigned i = GPOINTER_TO_UINT(token) - 1;
+
+	assert_int_equal(node->answers[i], 1);
+	node->answers[i] = result;
+}
+
+static void env_state_changed(void *data)
+{
+}
+
+static void start(struct node *node, uint64_t boot, const ReplicaBatch *image)
+{
+	const ReplicaEnv env = {.data = node,
+		.now_ms = env_now_ms,
+		.send = env_send,
+		.persist = env_persist,
+		.applied = env_applied,
+		.answer = env_answer,
+		.state_changed = env_state_changed};
+	const ReplicaOptions options = {.node = node->id, .boot = boot, .limits = limits};
+	g_autoptr(ReplicaBatch) empty = replica_batch_new();
+	g_autoptr(GError) err = NULL;
+
+	assert_int_equal(
+		replica_new(&options, &env, image ? image : empty, &node->replica, &err), 0);
+	for (unsigned i = 0; i < ANSWER_MAX; i++)
+		node->answers[i] = 1;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = g_new0(struct fixture, 1);
+
+	g_queue_init(&f->bus);
+	for (unsigned i = 0; i < N_NODES; i++) {
+		f->nodes[i].f = f;
+		f->nodes[i].id = i + 1;
+		start(&f->nodes[i], 100 + i, NULL);
+	}
+	*state = f;
+	return 0;
+}
+
+static void bytes_free(void *data)
+{
+	g_bytes_unref(data);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < N_NODES; i++)
+		replica_free(f->nodes[i].replica);
+	g_queue_clear_full(&f->bus, bytes_free);
+	g_free(f);
+	return 0;
+}
+
+/* --- Driving ---------------------------------------------------------------------------------- */
+
+static void tell_quorum(
+	struct node *node, unsigned n_configured, unsigned n_online, bool quorate, bool two_node)
+{
+	static const uint32_t ids[] = {1, 2, 3};
+	const ReplicaQuorum quorum = {.configured = ids,
+		.n_configured = n_configured,
+		.n_online = n_online,
+		.quorate = quorate,
+		.two_node = two_node};
+
+	replica_quorum_changed(node->replica, &quorum);
+}
+
+/* Nodes of the mask share the bus, and know it. */
+static void set_view(struct fixture *f, unsigned mask)
+{
+	uint32_t ids[N_NODES];
+	unsigned n_ids = 0;
+
+	g_queue_clear_full(&f->bus, bytes_free);
+	for (unsigned i = 0; i < N_NODES; i++)
+		if (mask & 1U << i)
+			ids[n_ids++] = i + 1;
+	for (unsigned i = 0; i < N_NODES; i++) {
+		if (!(mask & 1U << i))
+			continue;
+		tell_quorum(&f->nodes[i], N_NODES, n_ids, n_ids > N_NODES / 2, false);
+		replica_view_changed(f->nodes[i].replica, ids, n_ids);
+	}
+}
+
+/* Delivers one message to the nodes of the mask; false when there is none. */
+static bool deliver(struct fixture *f, unsigned mask)
+{
+	g_autoptr(GBytes) message = g_queue_pop_head(&f->bus);
+	gsize size;
+	const uint8_t *bytes;
+
+	if (!message)
+		return false;
+	bytes = g_bytes_get_data(message, &size);
+	for (unsigned i = 0; i < N_NODES; i++)
+		if (mask & 1U << i)
+			replica_message(f->nodes[i].replica, bytes[0] + 1U, bytes + 1, size - 1);
+	return true;
+}
+
+static bool finish_disk(struct node *node, int result)
+{
+	if (!node->batch)
+		return false;
+	node->batch = NULL;
+	replica_persisted(node->replica, result);
+	return true;
+}
+
+/* Lets the nodes of the mask go on, without a clock, until nothing is under way; the disks of the
+ * second mask are done with nothing. */
+static void settle_without(struct fixture *f, unsigned mask, unsigned stuck)
+{
+	bool more = true;
+
+	while (more) {
+		more = deliver(f, mask);
+		for (unsigned i = 0; i < N_NODES; i++)
+			if (mask & ~stuck & 1U << i)
+				more |= finish_disk(&f->nodes[i], 0);
+	}
+}
+
+static void settle(struct fixture *f, unsigned mask)
+{
+	settle_without(f, mask, 0);
+}
+
+static void pass(struct fixture *f, unsigned mask, int64_t ms)
+{
+	f->now_ms += ms;
+	for (unsigned i = 0; i < N_NODES; i++)
+		if (mask & 1U << i)
+			replica_tick(f->nodes[i].replica);
+	settle(f, mask);
+}
+
+static int submit(struct node *node, unsigned token, const char *path)
+{
+	g_autoptr(Op) op = op_new(OP_CREATE, path);
+	int r;
+
+	op->data = g_bytes_new_static("x", 1);
+	r = replica_submit(node->replica, op, GUINT_TO_POINTER(token));
+	if (r == 0)
+		g_steal_pointer(&op);
+	return r;
+}
+
+static ReplicaStatus status(const struct node *node)
+{
+	ReplicaStatus ret;
+
+	replica_status(node->replica, &ret);
+	return ret;
+}
+
+static bool has(const struct node *node, const char *path)
+{
+	return tree_by_path(replica_tree(node->replica), path) != NULL;
+}
+
+/* --- Tests ------------------------------------------------------------------------------------ */
+
+static void a_node_alone_writes_with_one_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	const uint32_t id = 1;
+
+	tell_quorum(node, 1, 1, true, false);
+	replica_view_changed(node->replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(status(node).state, REPLICA_STATE_ACTIVE);
+	assert_int_equal(status(node).need, 1);
+
+	assert_int_equal(submit(node, 1, "f"), 0);
+	while (deliver(f, 1))
+		;
+	assert_int_equal(node->answers[0], 1);
+	assert_false(has(node, "f"));
+	assert_true(finish_disk(node, 0));
+	assert_int_equal(node->answers[0], 0);
+	assert_true(has(node, "f"));
+	assert_int_equal(node->n_own, 1);
+}
+
+static void an_idle_node_asks_for_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 7);
+	/* Rows of the last change, and the word of those who were not needed. */
+	pass(f, 7, 2000);
+	pass(f, 7, 2000);
+	for (unsigned i = 0; i < N_NODES; i++) {
+		unsigned n_batches = f->nodes[i].n_batches;
+
+		assert_int_equal(replica_deadline_ms(f->nodes[i].replica), -1);
+		pass(f, 7, 100000);
+		assert_int_equal(f->nodes[i].n_batches, n_batches);
+	}
+	assert_true(g_queue_is_empty(&f->bus));
+}
+
+static void a_write_needs_a_majority_of_disks(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(status(&f->nodes[0]).need, 2);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle_without(f, 7, 6);
+	assert_int_equal(f->nodes[0].answers[0], 1);
+	assert_false(has(&f->nodes[0], "f"));
+	assert_true(finish_disk(&f->nodes[2], 0));
+	/* The third speaks when the first two have not. */
+	settle_without(f, 7, 6);
+	assert_int_equal(f->nodes[0].answers[0], 1);
+	f->now_ms += 100;
+	replica_tick(f->nodes[2].replica);
+	settle_without(f, 7, 6);
+	assert_int_equal(f->nodes[0].answers[0], 0);
+	assert_true(has(&f->nodes[0], "f"));
+}
+
+static void changes_travel_together_and_share_a_sync(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	unsigned n_syncs;
+
+	set_view(f, 7);
+	settle(f, 7);
+	n_syncs = node->n_syncs;
+	for (unsigned i = 0; i < 20; i++) {
+		g_autofree char *path = g_strdup_printf("f%u", i);
+
+		assert_int_equal(submit(node, i + 1, path), 0);
+	}
+	settle(f, 7);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(node->answers[i], 0);
+	/* The first change alone, the others behind it. */
+	assert_int_equal(node->n_syncs, n_syncs + 2);
+}
+
+static void results_of_the_tree_are_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	assert_int_equal(submit(&f->nodes[1], 1, "f"), 0);
+	settle(f, 7);
+	assert_int_equal(f->nodes[0].answers[0] + f->nodes[1].answers[0], -EEXIST);
+	assert_int_equal(f->nodes[2].n_applied, 1);
+}
+
+static void without_quorum_changes_are_refused_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+	set_view(f, 1);
+	settle(f, 1);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+	assert_int_equal(replica_writable(f->nodes[0].replica), -EROFS);
+}
+
+static void changes_under_way_fail_unknown_after_a_while(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(node, 1, "f"), 0);
+	assert_int_equal(submit(node, 2, "g"), 0);
+	set_view(f, 1);
+	settle(f, 1);
+	/* The second was never sent. */
+	assert_int_equal(node->answers[0], 1);
+	assert_int_equal(node->answers[1], -EROFS);
+	pass(f, 1, REPLICA_WAIT_MS - 1);
+	assert_int_equal(node->answers[0], 1);
+	pass(f, 1, 1);
+	assert_int_equal(node->answers[0], -EIO);
+}
+
+static void what_a_view_swept_away_is_sent_again_once(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(node, 1, "f"), 0);
+	assert_int_equal(submit(node, 2, "g"), 0);
+	/* The first is delivered, and acknowledged by nobody; the second is gone with the view. */
+	assert_true(deliver(f, 7));
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(node->answers[0], 0);
+	assert_int_equal(node->answers[1], 0);
+	assert_int_equal(status(node).commit, 2);
+}
+
+static void a_repeated_change_is_applied_once(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	g_autoptr(GBytes) copy = NULL;
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(node, 1, "f"), 0);
+	copy = g_bytes_ref(g_queue_peek_head(&f->bus));
+	settle(f, 7);
+	g_queue_push_tail(&f->bus, g_steal_pointer(&copy));
+	settle(f, 7);
+	assert_int_equal(status(node).commit, 2);
+	assert_int_equal(tree_version(replica_tree(node->replica)), 1);
+	assert_int_equal(node->n_applied, 1);
+}
+
+static void a_member_that_differs_takes_the_whole_tree(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 3);
+	settle(f, 3);
+	for (unsigned i = 0; i < 10; i++) {
+		g_autofree char *path = g_strdup_printf("f%u", i);
+
+		assert_int_equal(submit(&f->nodes[0], i + 1, path), 0);
+	}
+	settle(f, 3);
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(status(&f->nodes[2]).state, REPLICA_STATE_ACTIVE);
+	assert_int_equal(status(&f->nodes[2]).commit, 10);
+	assert_true(has(&f->nodes[2], "f9"));
+	assert_int_equal(status(&f->nodes[2]).counters.transfers_in, 1);
+	assert_int_equal(status(&f->nodes[0]).counters.transfers_out, 1);
+}
+
+static void others_write_while_one_catches_up(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 3);
+	settle(f, 3);
+	assert_int_equal(submit(&f->nodes[0], 1, "old"), 0);
+	settle(f, 3);
+	set_view(f, 7);
+	settle_without(f, 7, 4);
+	/* Its disk does not take the promise, and later not the tree. */
+	assert_int_equal(status(&f->nodes[2]).state, REPLICA_STATE_CATCHING_UP);
+	assert_int_equal(submit(&f->nodes[0], 2, "new"), 0);
+	settle_without(f, 7, 4);
+	assert_int_equal(f->nodes[0].answers[1], 0);
+	assert_false(has(&f->nodes[2], "old"));
+	settle(f, 7);
+	assert_true(has(&f->nodes[2], "old"));
+	assert_true(has(&f->nodes[2], "new"));
+}
+
+static void a_failed_batch_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	const uint32_t id = 1;
+
+	tell_quorum(node, 1, 1, true, false);
+	replica_view_changed(node->replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(submit(node, 1, "f"), 0);
+	while (deliver(f, 1))
+		;
+	assert_true(finish_disk(node, -ENOSPC));
+	assert_null(node->batch);
+	assert_int_equal(node->answers[0], 1);
+	f->now_ms = replica_deadline_ms(node->replica);
+	replica_tick(node->replica);
+	assert_true(finish_disk(node, 0));
+	assert_int_equal(node->answers[0], 0);
+}
+
+static void a_full_bus_only_delays(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	f->nodes[0].bus_full = true;
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 7);
+	assert_int_equal(f->nodes[0].answers[0], 1);
+	f->nodes[0].bus_full = false;
+	pass(f, 7, replica_deadline_ms(f->nodes[0].replica) - f->now_ms);
+	assert_int_equal(f->nodes[0].answers[0], 0);
+}
+
+static void the_operators_word_lets_fewer_write(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	const uint32_t id = 1;
+
+	tell_quorum(node, 3, 1, true, false);
+	replica_view_changed(node->replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(status(node).need, 1);
+	assert_true(status(node).reduced);
+	assert_int_equal(submit(node, 1, "f"), 0);
+	settle(f, 1);
+	assert_int_equal(node->answers[0], 0);
+}
+
+static void the_operators_word_counts_all_who_are_online(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t id = 1;
+
+	/* Another node is online, but its store does not run: one disk is not enough. */
+	tell_quorum(&f->nodes[0], 5 - 2, 2, true, false);
+	replica_view_changed(f->nodes[0].replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_GATHERING);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+}
+
+static void two_node_mode_is_no_word_of_the_operator(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t id = 1;
+
+	tell_quorum(&f->nodes[0], 2, 1, true, true);
+	replica_view_changed(f->nodes[0].replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+}
+
+static void a_member_that_does_not_tell_is_left_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	/* The third stands still: it gets its messages later. */
+	settle(f, 3);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_GATHERING);
+	pass(f, 3, 2000);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_ACTIVE);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 3);
+	assert_int_equal(f->nodes[0].answers[0], 0);
+}
+
+static void loss_of_quorum_without_a_new_view_stops_writing(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	for (unsigned i = 0; i < N_NODES; i++)
+		tell_quorum(&f->nodes[i], 3, 3, false, false);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+	settle(f, 7);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_GATHERING);
+	for (unsigned i = 0; i < N_NODES; i++)
+		tell_quorum(&f->nodes[i], 3, 3, true, false);
+	settle(f, 7);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_ACTIVE);
+}
+
+static void limits_are_held_where_a_change_is_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(Op) op = op_new(OP_CREATE, "big");
+
+	set_view(f, 7);
+	settle(f, 7);
+	op->data = g_bytes_new_take(g_malloc0(limits.file_max + 1), limits.file_max + 1);
+	assert_int_equal(replica_submit(f->nodes[0].replica, op, f), -EFBIG);
+}
+
+static void a_barrier_waits_for_what_is_before_it(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	assert_int_equal(
+		replica_submit(f->nodes[1].replica, op_new(OP_BARRIER, ""), GUINT_TO_POINTER(1)),
+		0);
+	settle(f, 7);
+	assert_int_equal(f->nodes[1].answers[0], 0);
+	assert_true(has(&f->nodes[1], "f"));
+	assert_int_equal(tree_version(replica_tree(f->nodes[1].replica)), 1);
+}
+
+static void what_is_not_a_message_is_ignored(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t noise[] = {WIRE_VERSION, WIRE_ACK, 0, 0, 1};
+
+	set_view(f, 7);
+	settle(f, 7);
+	replica_message(f->nodes[0].replica, 2, noise, sizeof(noise));
+	replica_message(f->nodes[0].replica, 9, noise, 0);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_ACTIVE);
+}
+
+static void a_database_that_contradicts_itself_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	const ReplicaEnv env = {.data = node, .now_ms = env_now_ms};
+	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = limits};
+	g_autoptr(ReplicaBatch) image = replica_batch_new();
+	g_autoptr(GBytes) op = g_bytes_new_static("junk", 4);
+	const ReplicaEntry entry = {
+		.index = 1, .epoch = 1, .boot = 1, .seq = 1, .origin = 1, .op = op};
+	g_autoptr(GError) err = NULL;
+	Replica *replica = NULL;
+
+	replica_batch_add_entry(image, &entry);
+	assert_int_equal(replica_new(&options, &env, image, &replica, &err), -EUCLEAN);
+	assert_string_equal(err->message, "entry 1 of the log is not valid");
+	assert_null(replica);
+}
+
+static void the_log_end_survives_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	g_autoptr(ReplicaBatch) disk = replica_batch_new();
+	const uint32_t id = 1;
+
+	tell_quorum(node, 1, 1, true, false);
+	replica_view_changed(node->replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(submit(node, 1, "f"), 0);
+	while (deliver(f, 1))
+		;
+	/* The entry is on the disk; the process ends before it is applied. */
+	disk->scalars = node->batch->scalars;
+	replica_batch_add_entry(disk, g_ptr_array_index(node->batch->entries, 0));
+	node->batch = NULL;
+	node->replica = replica_free(node->replica);
+	start(node, 200, disk);
+	assert_false(has(node, "f"));
+	tell_quorum(node, 1, 1, true, false);
+	replica_view_changed(node->replica, &id, 1);
+	settle(f, 1);
+	assert_true(has(node, "f"));
+	assert_int_equal(status(node).commit, 1);
+}
+
+#define REPLICA_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		REPLICA_TEST(a_node_alone_writes_with_one_disk),
+		REPLICA_TEST(an_idle_node_asks_for_nothing),
+		REPLICA_TEST(a_write_needs_a_majority_of_disks),
+		REPLICA_TEST(changes_travel_together_and_share_a_sync),
+		REPLICA_TEST(results_of_the_tree_are_answers),
+		REPLICA_TEST(without_quorum_changes_are_refused_at_once),
+		REPLICA_TEST(changes_under_way_fail_unknown_after_a_while),
+		REPLICA_TEST(what_a_view_swept_away_is_sent_again_once),
+		REPLICA_TEST(a_repeated_change_is_applied_once),
+		REPLICA_TEST(a_member_that_differs_takes_the_whole_tree),
+		REPLICA_TEST(others_write_while_one_catches_up),
+		REPLICA_TEST(a_failed_batch_is_tried_again),
+		REPLICA_TEST(a_full_bus_only_delays),
+		REPLICA_TEST(the_operators_word_lets_fewer_write),
+		REPLICA_TEST(the_operators_word_counts_all_who_are_online),
+		REPLICA_TEST(two_node_mode_is_no_word_of_the_operator),
+		REPLICA_TEST(a_member_that_does_not_tell_is_left_behind),
+		REPLICA_TEST(loss_of_quorum_without_a_new_view_stops_writing),
+		REPLICA_TEST(limits_are_held_where_a_change_is_asked_for),
+		REPLICA_TEST(a_barrier_waits_for_what_is_before_it),
+		REPLICA_TEST(what_is_not_a_message_is_ignored),
+		REPLICA_TEST(a_database_that_contradicts_itself_is_refused),
+		REPLICA_TEST(the_log_end_survives_a_restart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
