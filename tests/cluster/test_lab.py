@@ -12,7 +12,9 @@ from labkit import cgroup, watchdog
 from labkit.cluster import Lab, ring_members
 from labkit.network import parse_groups
 from labkit.run import LabError, wait_for
+from support.labs import lab_name
 
+OWN = lab_name("own")
 LAB = Path(__file__).resolve().parents[1] / "lab/lab"
 
 
@@ -24,16 +26,16 @@ def traces():
     loops = {p.parent.name + (p / "backing_file").read_text()
              for p in Path("/sys/block").glob("loop*/loop")}
     groups = {path for tree in cgroup.hierarchies()
-              for path, _, _ in os.walk(Path(tree.base) / "atoll-lab/test-own")}
+              for path, _, _ in os.walk(Path(tree.base) / "atoll-lab" / OWN)}
     processes = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if b"/test-own/" in (entry / "cmdline").read_bytes():
+                if f"/{OWN}/".encode() in (entry / "cmdline").read_bytes():
                     processes.add(entry.name)
             except OSError:
                 continue
-    files = {str(p) for p in Path("/var/lib/atoll-lab").glob("test-own*")}
+    files = {str(p) for p in Path("/var/lib/atoll-lab").glob(f"{OWN}*")}
     return {"links": links, "mounts": mounts, "loops": loops, "cgroups": groups,
             "processes": processes, "files": files}
 
@@ -41,11 +43,11 @@ def traces():
 @pytest.fixture
 def own():
     """A lab of the test's own, down before and after."""
-    lab = Lab("test-own")
+    lab = Lab(OWN)
     with lab.locked():
         lab.down()
-    yield Lab("test-own")
-    lab = Lab("test-own")
+    yield Lab(OWN)
+    lab = Lab(OWN)
     with lab.locked():
         lab.down()
 
@@ -75,13 +77,13 @@ def test_down_leaves_nothing(own):
 @pytest.mark.parametrize("delay", [0.02, 0.1, 0.2, 0.4, 0.8])
 def test_down_after_a_broken_up_leaves_nothing(own, delay):
     before = traces()
-    up = subprocess.Popen(["/usr/bin/python3", str(LAB), "--name", "test-own", "up", "-n", "3"],
+    up = subprocess.Popen(["/usr/bin/python3", str(LAB), "--name", OWN, "up", "-n", "3"],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                           start_new_session=True)
     time.sleep(delay)
     os.killpg(up.pid, signal.SIGKILL)
     up.wait()
-    lab = Lab("test-own")
+    lab = Lab(OWN)
     with lab.locked():
         lab.down()
     assert lose_the_same(before, traces()) == {}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labs of tests: made fresh, made whole again, their logs kept."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,8 +14,14 @@ BUILD = os.environ.get("ATOLL_BUILD", str(SOURCE / "build/plain"))
 LOGS = Path(os.environ.get("ATOLL_TEST_LOGS", SOURCE / "build/test-logs"))
 
 
-def fresh_lab(name, **options):
-    """A lab of this name, without what an earlier run may have left."""
+def lab_name(purpose):
+    """A lab's name: of this source tree alone, so that the tests of two trees may run at once."""
+    return f"{purpose}-{hashlib.sha256(str(SOURCE).encode()).hexdigest()[:6]}"
+
+
+def fresh_lab(purpose, **options):
+    """A lab for this purpose, without what an earlier run may have left."""
+    name = lab_name(purpose)
     lab = Lab(name)
     with lab.locked():
         lab.down()

@@ -4,7 +4,7 @@
 import json
 
 from labkit import loopdev
-from labkit.run import wait_for
+from labkit.run import LabError, wait_for
 
 # Asks the agent's socket as a program would, without the commands between.
 API_CLIENT = """
@@ -51,11 +51,17 @@ def footprint(node):
 
 def settles_to(lab, before, timeout=15):
     """Waits until the nodes have no more than they had before."""
+    extra = {}
 
-    def extra():
-        return {node.name: footprint(node) - before[node.name] for node in lab.nodes if node.is_on()}
+    def clean():
+        extra.update((node.name, footprint(node) - before[node.name]) for node in lab.nodes
+                     if node.is_on())
+        return not any(extra.values())
 
-    wait_for(lambda: not any(extra().values()), timeout, "the nodes to be clean again", every=0.5)
+    try:
+        wait_for(clean, timeout, "the nodes to be clean again", every=0.5)
+    except LabError:
+        raise AssertionError(f"this is left: {extra}") from None
 
 
 def footprints(lab):
