@@ -12,7 +12,6 @@
  * an abandoned one.  Any failure after the claim undoes everything (cleanup.h); when the worker is
  * killed, job `recover` does the same. */
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "agent/ct/change.h"
@@ -33,6 +32,7 @@
 #include "agent/storage/extract.h"
 #include "agent/storage/mount.h"
 #include "agent/storage/storage.h"
+#include "agent/storage/template.h"
 #include "base/err.h"
 #include "base/fileutil.h"
 #include "base/macro.h"
@@ -121,37 +121,14 @@ static int check_id(const Create *create, GError **err)
 static int check_template(Create *create, GError **err)
 {
 	const char *name = job_param(create->job, "ostemplate");
-	g_autofree char *storage_name = NULL;
-	g_autofree char *file_name = NULL;
-	g_autoptr(VolumeInfo) info = NULL;
-	auto_close int fd = -1;
-	Storage *storage;
-	int r;
 
 	if (!name || !*name)
 		return err_set(err, EINVAL, "no template is given");
 	if (str_equal(name, "-"))
 		return err_set(err, EOPNOTSUPP, "a template on standard input is not supported");
-	if (name[0] == '/') {
-		fd = RET_ERRNO(open(name, O_RDONLY | O_CLOEXEC));
-		if (fd < 0)
-			return err_set_errno(err, fd, "cannot open template '%s'", name);
-		create->template_path = g_strdup(name);
-		return 0;
-	}
 
-	r = volume_id_parse(name, &storage_name, &file_name, err);
-	if (r >= 0)
-		r = storage_require(create->storages, storage_name, create->job->node,
-			STORAGE_CONTENT_VZTMPL, &storage, err);
-	if (r >= 0)
-		r = volume_resolve(create->storages, name, &info, &create->template_path, err);
-	if (r < 0)
-		return r;
-	if (info->content != STORAGE_CONTENT_VZTMPL)
-		return err_set(err, EINVAL, "'%s' is not a template", name);
-	r = volume_open(create->storages, name, O_RDONLY, &fd, NULL, err);
-	return r < 0 ? err_prefix(err, r, "no such template '%s'", name) : 0;
+	return template_find(
+		create->storages, name, create->job->node, &create->template_path, err);
 }
 
 static int check_password(const Job *job, GError **err)
