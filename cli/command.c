@@ -10,12 +10,13 @@
 #include "base/macro.h"
 #include "base/paths.h"
 #include "cli/help.h"
+#include "cli/owner.h"
 #include "cli/print.h"
 
 struct Cli {
 	const CliProgram *program;
 	AgentClient *client;
-	char *node;
+	char *node; /* Of the request. */
 };
 
 const CliProgram *cli_program(const Cli *cli)
@@ -213,6 +214,15 @@ static int run_help(const CliProgram *program, int argc, char **argv)
 	return 0;
 }
 
+/* The node that the request is about: where its container is, or else this one. */
+static char *target_node_dup(const Command *command, const Args *args)
+{
+	bool about_container = command->path && strstr(command->path, "{vmid}");
+	char *owner = about_container ? owner_find(args_get(args, "vmid")) : NULL;
+
+	return owner ?: node_name_dup();
+}
+
 /* Whether the user has to write the command in another way: what the parser or the agent's check of
  * parameters says, but not what is wrong with a container. */
 static bool is_usage_error(bool parsed, const GError *error)
@@ -234,7 +244,7 @@ static int run_command(const CliProgram *program, const Command *command, int ar
 	parsed = r == 0;
 	if (parsed) {
 		cli.client = agent_client_new(NULL);
-		cli.node = node_name_dup();
+		cli.node = target_node_dup(command, args);
 		r = run(&cli, command, args, &error);
 		cli.client = agent_client_free(cli.client);
 		g_free(cli.node);

@@ -5,7 +5,8 @@
  * parsing its arguments, help, sending its request, following its task, exit status.
  *
  * A command is an API method, the order of its positional arguments, and a function that prints what was
- * answered.  The node in the method's path is the one that the program runs on. */
+ * answered.  The node in the method's path is the one that its container is on, or else the one that the
+ * program runs on. */
 
 #include <jansson.h>
 
@@ -49,7 +50,7 @@ typedef struct CliProgram {
 /* What runs: borrowed for the life of the program. */
 const CliProgram *cli_program(const Cli *cli);
 
-/* Name of the node that we are on. */
+/* The node that the command is about: that of its container, otherwise the one that we are on. */
 const char *cli_node(const Cli *cli);
 
 /* Sends a request to this node's agent: pattern with {node}, and the other names taken from args (which

@@ -16,6 +16,7 @@ import pytest
 from sandbox import Sandbox
 
 OK, WARNING, ERROR = range(100, 103)
+FAR = 200  # On another node.
 
 FAILED = 255
 
@@ -27,8 +28,10 @@ def node():
         sandbox.write(f"/etc/pve/nodes/n1/lxc/{vmid}.conf",
                       f"#note\nhostname: ct{vmid}\nlock: backup\nmemory: 256\nlxc.cap.drop: mknod\n"
                       f"lxc.cap.drop: sys_time\n\n[pve:pending]\nmemory: 512\n")
+    sandbox.write(f"/etc/pve/nodes/n2/lxc/{FAR}.conf", "hostname: far\n")
     sandbox.write("/etc/pve/.vmlist", json.dumps({"version": 9, "ids": {
-        str(v): {"node": "n1", "type": "lxc", "version": 1} for v in (OK, WARNING, ERROR)}}))
+        **{str(v): {"node": "n1", "type": "lxc", "version": 1} for v in (OK, WARNING, ERROR)},
+        str(FAR): {"node": "n2", "type": "lxc", "version": 1}}}))
     sandbox.start_agent(sandbox.build / "tests/node/testworker")
     yield sandbox
     sandbox.close()
@@ -91,6 +94,11 @@ def test_pvecm_tells_members(node):
     assert "Quorate:          Yes\n" in status and "n1 (local)" in status
     assert [line.split()[:3] for line in output(node, "pvecm", "nodes").splitlines()[1:]] == [
         ["1", "yes", "n1"], ["2", "no", "n2"]]
+
+
+def test_containers_of_other_nodes_are_found(node):
+    assert output(node, "pct", "config", str(FAR)) == "hostname: far\n"
+    assert "n2" in refused(node, "stop", str(FAR))[0]
 
 
 # --- arguments -----------------------------------------------------------------------------------
