@@ -130,8 +130,7 @@ static int run(Agent *agent, const NodeConf *conf, GError **err)
 		r = reboot_watch_new(on_reboot, agent, &reboots, err);
 	if (r < 0)
 		return r;
-	recovery_scan(agent);
-	recovery_start_all(agent);
+	recovery_begin(agent);
 
 	(void)g_unix_signal_add(SIGTERM, on_terminate, loop);
 	(void)g_unix_signal_add(SIGINT, on_terminate, loop);
@@ -139,6 +138,7 @@ static int run(Agent *agent, const NodeConf *conf, GError **err)
 	(void)sd_notify(0, "READY=1");
 	g_main_loop_run(loop);
 
+	recovery_end(agent);
 	reboot_watch_free(reboots);
 	return 0;
 }

@@ -21,4 +21,6 @@ typedef struct Agent {
 	TaskSet *tasks;
 	unsigned n_calls;
 	unsigned n_streams;
+	unsigned
+		quorum_source; /* Waits for quorum before it cleans up (recovery.h); 0: does not. */
 } Agent;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "agent/ct/quorum.h"
 #include "agent/ct/undo.h"
 #include "base/log.h"
 #include "base/macro.h"
@@ -23,15 +24,10 @@ static int start_task(Agent *agent, const char *type, unsigned vmid, json_t *par
 	return r;
 }
 
-void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid)
+static void start_recover(Agent *agent, const char *type, unsigned vmid, const char *upid)
 {
-	json_auto_t *params = NULL;
+	json_auto_t *params = json_pack("{s:s*, s:s*}", "type", type, "upid", upid);
 
-	assert(agent);
-
-	if (vmid == 0 || str_equal(type, "recover"))
-		return;
-	params = json_pack("{s:s*, s:s*}", "type", type, "upid", upid);
 	assert(params);
 	(void)start_task(agent, "recover", vmid, params);
 }
@@ -45,20 +41,19 @@ static bool is_locked_by_creation(Agent *agent, unsigned vmid)
 	return str_equal(ct_section_get(ct_config_current(config), "lock"), "create");
 }
 
-void recovery_scan(Agent *agent)
+/* What earlier agents and their workers have left. */
+static void scan(Agent *agent)
 {
 	g_autoptr(GArray) noted = undo_list();
 	g_autoptr(GArray) ids = NULL;
 	g_autoptr(GError) err = NULL;
-
-	assert(agent);
 
 	/* A container that got its recovery already is busy with it. */
 	for (unsigned i = 0; i < noted->len; i++) {
 		unsigned vmid = g_array_index(noted, unsigned, i);
 
 		if (!task_set_busy(agent->tasks, vmid))
-			recovery_start(agent, NULL, vmid, NULL);
+			start_recover(agent, NULL, vmid, NULL);
 	}
 
 	if (ct_file_list(&agent->store, NULL, &ids, &err) < 0) {
@@ -69,16 +64,14 @@ void recovery_scan(Agent *agent)
 		unsigned vmid = g_array_index(ids, unsigned, i);
 
 		if (!task_set_busy(agent->tasks, vmid) && is_locked_by_creation(agent, vmid))
-			recovery_start(agent, "vzcreate", vmid, NULL);
+			start_recover(agent, "vzcreate", vmid, NULL);
 	}
 }
 
-void recovery_start_all(Agent *agent)
+static void start_all(Agent *agent)
 {
 	json_auto_t *params = json_object();
 	int fd = open(BOOT_MARK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	assert(agent);
 
 	if (fd < 0) {
 		if (errno != EEXIST)
@@ -87,4 +80,62 @@ void recovery_start_all(Agent *agent)
 	}
 	(void)close(fd);
 	(void)start_task(agent, "startall", 0, params);
+}
+
+static void begin(Agent *agent)
+{
+	scan(agent);
+	start_all(agent);
+}
+
+static gboolean on_quorum_timeout(gpointer data)
+{
+	Agent *agent = data;
+
+	if (quorum_require(NULL) < 0)
+		return G_SOURCE_CONTINUE;
+	agent->quorum_source = 0;
+	begin(agent);
+	return G_SOURCE_REMOVE;
+}
+
+/* The store tells by its file only, so it is read once a second, for as long as there is something that
+ * waits for quorum. */
+static void wait_for_quorum(Agent *agent)
+{
+	if (agent->quorum_source)
+		return;
+	log_notice("Cleaning up and starting containers wait for quorum");
+	agent->quorum_source = g_timeout_add_seconds(1, on_quorum_timeout, agent);
+}
+
+void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid)
+{
+	assert(agent);
+
+	if (vmid == 0 || str_equal(type, "recover"))
+		return;
+	if (quorum_require(NULL) < 0)
+		wait_for_quorum(agent);
+	else
+		start_recover(agent, type, vmid, upid);
+}
+
+void recovery_begin(Agent *agent)
+{
+	assert(agent);
+
+	if (quorum_require(NULL) < 0)
+		wait_for_quorum(agent);
+	else
+		begin(agent);
+}
+
+void recovery_end(Agent *agent)
+{
+	assert(agent);
+
+	if (agent->quorum_source)
+		g_source_remove(agent->quorum_source);
+	agent->quorum_source = 0;
 }

@@ -11,13 +11,14 @@
 
 #include "agent/api/agent.h"
 
-/* Starts `recover` for work of this type (NULL: unknown) that died; upid NULL: it was no task. */
+/* Starts `recover` for work of this type (NULL: unknown) that died; upid NULL: it was no task.  Without
+ * quorum nothing can be cleaned up: everything is then looked for when quorum is back. */
 void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid);
 
-/* At the start of the agent, after tasks have been adopted: starts `recover` for containers of this node
- * that no task is working on, but that have a note, or are locked by their creation. */
-void recovery_scan(Agent *agent);
+/* At the start of the agent, after tasks have been adopted, as soon as there is quorum: `recover` for
+ * containers of this node that no task is working on, but that have a note, or are locked by their
+ * creation; and, once a boot, `startall`, which starts the containers that are to run from boot on. */
+void recovery_begin(Agent *agent);
 
-/* At the start of the agent: the task `startall`, which starts the containers that are to run from boot
- * on, once a boot. */
-void recovery_start_all(Agent *agent);
+/* At its end: nothing is waited for any more. */
+void recovery_end(Agent *agent);

@@ -57,11 +57,7 @@ class Sandbox:
         children = Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()
         self.pid = int(children[0])
         self.agent = None
-        self.write("/etc/pve/.members", json.dumps({
-            "nodename": "n1", "version": 4,
-            "cluster": {"name": "test", "version": 3, "nodes": 2, "quorate": 1},
-            "nodelist": {"n1": {"id": 1, "online": 1, "ip": "10.0.0.1"},
-                         "n2": {"id": 2, "online": 0, "ip": "10.0.0.2"}}}))
+        self.set_quorate(1)
         self.write("/etc/pve/.vmlist", json.dumps({"version": 1}))
 
     def close(self):
@@ -72,6 +68,13 @@ class Sandbox:
             self.agent.wait()
         subprocess.run(["umount", self.top], check=True)
         shutil.rmtree(self.top)
+
+    def set_quorate(self, quorate):
+        self.write("/etc/pve/.members", json.dumps({
+            "nodename": "n1", "version": 4,
+            "cluster": {"name": "test", "version": 3, "nodes": 2, "quorate": quorate},
+            "nodelist": {"n1": {"id": 1, "online": 1, "ip": "10.0.0.1"},
+                         "n2": {"id": 2, "online": 0, "ip": "10.0.0.2"}}}))
 
     def root(self, path):
         """A path of the sandbox, seen from outside."""

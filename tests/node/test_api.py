@@ -418,6 +418,27 @@ def test_unfinished_creation_is_recovered_at_the_start(node):
         node.root("/etc/pve/nodes/n1/lxc/150.conf").unlink()
 
 
+def test_recovery_and_start_at_boot_wait_for_quorum(node):
+    node.kill_agent()
+    node.root("/run/atoll/started").unlink()
+    node.write("/etc/pve/nodes/n1/lxc/151.conf", "hostname: half\nlock: create\n")
+    node.set_quorate(0)
+    try:
+        boots = len(node.root("/var/log/pve/tasks/index").read_text().split(":startall:"))
+        node.start_agent(node.build / "tests/node/testworker")
+        upid = start(node, DIE)
+        node.task_end(upid)
+        time.sleep(1.5)
+        assert node.get("/nodes/n1/tasks", source="all", typefilter="recover", vmid=151) == []
+        node.set_quorate(1)
+        wait_for(lambda: node.get("/nodes/n1/tasks", typefilter="recover", vmid=151), "the recovery")
+        wait_for(lambda: len(node.root("/var/log/pve/tasks/index").read_text().split(":startall:"))
+                 == boots + 1, "the start of all containers")
+    finally:
+        node.set_quorate(1)
+        node.root("/etc/pve/nodes/n1/lxc/151.conf").unlink()
+
+
 def test_reboot_of_a_guest_starts_it(node):
     def starts():
         return len(node.get("/nodes/n1/tasks", source="all", typefilter="vzstart", vmid=UNENDED))
