@@ -181,6 +181,7 @@ static int fail_start(unsigned vmid, int r, GError **err)
 int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GError **err)
 {
 	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
+	auto_close int cgroup_fd = -1;
 	CtStore store = ct_store_local(job->node);
 	g_autoptr(CtConfig) config = NULL;
 	g_autoptr(NodeConf) node = NULL;
@@ -217,7 +218,11 @@ int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GErr
 	if (r < 0)
 		return r;
 
+	r = ct_cgroup_hold(&cgroup_fd);
+	if (r < 0)
+		return err_set_errno(err, r, "cannot lock the cgroups of containers");
 	r = ct_lxc_start(vmid, options->debug || ct_section_get_boolean(section, "debug"), err);
+	fd_clear(&cgroup_fd);
 	if (r < 0)
 		return fail_start(vmid, r, err);
 	report_warnings(job, vmid, warnings);
