@@ -259,7 +259,9 @@ def test_an_agent_killed_during_a_create_leaves_all_or_nothing(lab, n1):
         client.communicate(timeout=60)
 
         def decided():
-            """There is no such container, or one that is whole."""
+            """Nobody works on it any more, and there is no such container, or one that is whole."""
+            if n1.run(["pgrep", "-x", "atoll-worker"]).returncode == 0:
+                return False
             config = n1.run(["pct", "config", "100"])
             return config.returncode != 0 or "lock:" not in config.stdout
 
