@@ -260,11 +260,9 @@ static int run_command(const CliProgram *program, const Command *command, int ar
 	return r;
 }
 
-int cli_main(const CliProgram *program, int argc, char **argv)
+static int run_program(const CliProgram *program, int argc, char **argv)
 {
 	const Command *command;
-
-	assert(program && argc > 0);
 
 	if (argc < 2) {
 		(void)fprintf(stderr, "no command specified\n");
@@ -290,4 +288,19 @@ int cli_main(const CliProgram *program, int argc, char **argv)
 	}
 
 	return run_command(program, command, argc - 2, argv + 2);
+}
+
+int cli_main(const CliProgram *program, int argc, char **argv)
+{
+	int status;
+
+	assert(program && argc > 0);
+
+	status = run_program(program, argc, argv);
+	/* A full disk behind a redirection must not look like success. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		(void)fprintf(stderr, "cannot write the output: %s\n", g_strerror(errno));
+		return CLI_FAILED;
+	}
+	return status;
 }

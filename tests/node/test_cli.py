@@ -101,6 +101,11 @@ def test_containers_of_other_nodes_are_found(node):
     assert "n2" in refused(node, "stop", str(FAR))[0]
 
 
+def test_full_disk_is_no_success(node):
+    result = node.run(["sh", "-c", f"{node.build}/pct list >/dev/full"])
+    assert result.returncode == FAILED and "No space left" in result.stderr
+
+
 # --- arguments -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("argv", [
