@@ -24,7 +24,8 @@
  *
  * Calls back.  Env functions are called from inside inputs.  They may call replica_message() (a bus
  * that loops back at once), replica_persisted() (a disk that is done at once) and replica_submit();
- * these are then handled when the env function has returned.  They must not call anything else.
+ * these are then handled when the env function has returned.  They may ask the queries.  They must
+ * call nothing else.
  *
  * What is visible.  replica_tree() is the committed prefix of the log, nothing else: what it shows
  * is on the disks of `need` members (R5 in replica.c), though perhaps not yet on ours. */
@@ -136,8 +137,8 @@ ReplicaBatch *replica_batch_new(void);
 ReplicaBatch *replica_batch_free(ReplicaBatch *batch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReplicaBatch, replica_batch_free)
 
-/* Append to a batch that is to be loaded.  name, data, op and results: a copy or a reference is
- * taken; the GBytes are returned borrowed by nobody. */
+/* Append to a batch that is to be loaded.  All arguments are borrowed for the call: strings are
+ * copied, and a reference is taken of GBytes. */
 void replica_batch_add_row(ReplicaBatch *batch, uint64_t inode, uint64_t parent, uint64_t version,
 	uint32_t writer, uint32_t mtime_s, bool directory, const char *name, GBytes *data);
 void replica_batch_add_entry(ReplicaBatch *batch, const ReplicaEntry *entry);

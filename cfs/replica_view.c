@@ -161,11 +161,13 @@ static void send_state(Replica *r)
 	replica_send(r, &message);
 }
 
-/* Whether what a state says of quorum is what corosync says to us. */
+/* Whether what a state says of quorum is what corosync says to us, as far as it has a say: how many
+ * are online only counts when they are fewer than a majority. */
 static bool says_our_quorum(const Replica *r, const WireState *state)
 {
 	return state->quorate == r->quorate && state->reduced == r->reduced &&
-	       state->n_online == r->n_online && state->n_configured == r->n_configured &&
+	       (!state->reduced || state->n_online == r->n_online) &&
+	       state->n_configured == r->n_configured &&
 	       memcmp(state->configured, r->configured,
 		       r->n_configured * sizeof(r->configured[0])) == 0;
 }
