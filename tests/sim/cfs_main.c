@@ -10,6 +10,9 @@
 
 #define SEEDS_DEFAULT "1-150"
 
+/* So many seeds are certain to meet everything. */
+#define COVERAGE_SEEDS_MIN 150
+
 static bool parse_seeds(const char *text, uint64_t *ret_first, uint64_t *ret_last)
 {
 	char *end;
@@ -78,10 +81,11 @@ int main(int argc, char **argv)
 	printf("ok 1 - seeds %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
 	       " keep every promise, twice alike\n",
 		first, last);
-	if (first == last)
-		printf("ok 2 # SKIP one seed need not meet every fault\n");
-	else
-		printf("%sok 2 - every kind of fault and outcome occurred\n",
-			did_everything(&total) ? "" : "not ");
-	return first == last || did_everything(&total) ? 0 : 1;
+	if (last - first + 1 < COVERAGE_SEEDS_MIN) {
+		printf("ok 2 # SKIP so few seeds need not meet every fault\n");
+		return 0;
+	}
+	printf("%sok 2 - every kind of fault and outcome occurred\n",
+		did_everything(&total) ? "" : "not ");
+	return did_everything(&total) ? 0 : 1;
 }
