@@ -28,7 +28,7 @@ find /var/lib/vz/private /var/lib/vz/images -mindepth 1 -type d 2>/dev/null
 find /var/lib/lxc -mindepth 1 -maxdepth 1
 awk '$5 ~ "^/(var|run)/" && $5 ~ /[0-9]/ { print "mount " $5 }' /proc/self/mountinfo
 ls /sys/class/net | sed 's/^/link /'
-find /sys/fs/cgroup -type d -path '*lxc*' | sed 's/^/cgroup /'
+find /sys/fs/cgroup -type d -path '*lxc*/[0-9]*' | sed 's/^/cgroup /'
 find /run/atoll -mindepth 2 | sed 's/^/run /'
 """
 

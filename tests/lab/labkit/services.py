@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 RESTART_DELAY = 0.5    # Seconds between a death and the next start.
-STARTS_MAX = 5         # So many starts …
+STARTS_MAX = 20        # So many starts …
 STARTS_WINDOW = 10.0   # … within so many seconds, then a service is left dead.
 READY_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
