@@ -3,11 +3,10 @@
 
 /* Set-up of the guest's own files: host name, hosts, resolv.conf, network, root password and so on.
  *
- * What is done depends on the distribution family (family.h) and on the phase.  All file work goes
- * through a descriptor of the guest's root (base/safepath.h), in a child that holds no more rights
- * than the container's root user.  Running a phase twice gives the same files.  A file NAME is left
- * alone when
- * `.pve-ignore.NAME` stands beside it. */
+ * What is done depends on the distribution family (family.h) and on the phase.  A child that has changed
+ * its root to the guest's, and keeps no rights but those over files, does all file work through a
+ * descriptor of that root (base/safepath.h).  Running a phase twice gives the same files.  A file NAME
+ * is left alone when `.pve-ignore.NAME` stands beside it. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -90,9 +90,9 @@ static bool is_automatic(const GuestNet *net)
 
 char *ifcfg_dup_suse(const GuestNet *net)
 {
-	const GuestNetAddress *v4 = &net->addresses[GUEST_NET_V4];
-	const GuestNetAddress *v6 = &net->addresses[GUEST_NET_V6];
-	bool both = v4->address && v6->address;
+	/* Two addresses need names of their own. */
+	static const char *const suffixes[] = {[GUEST_NET_V4] = "_1", [GUEST_NET_V6] = "_2"};
+	bool both = net->addresses[GUEST_NET_V4].address && net->addresses[GUEST_NET_V6].address;
 	GString *text = g_string_new(NULL);
 
 	assert(net->name);
@@ -101,10 +101,7 @@ char *ifcfg_dup_suse(const GuestNet *net)
 		is_automatic(net) ? "onboot" : "manual", suse_protocol(net));
 	for (unsigned i = 0; i < GUEST_NET_N_FAMILIES; i++)
 		if (net->addresses[i].address)
-			g_string_append_printf(text, "IPADDR%s=%s/%u\n",
-				!both               ? ""
-				: i == GUEST_NET_V4 ? "_1"
-						    : "_2",
+			g_string_append_printf(text, "IPADDR%s=%s/%u\n", both ? suffixes[i] : "",
 				net->addresses[i].address, net->addresses[i].prefix);
 
 	return g_string_free(text, FALSE);
