@@ -15,6 +15,9 @@
 /* Longest answer that is read: lists of a large cluster stay far below. */
 #define ANSWER_MAX (64 * 1024 * 1024)
 
+/* What libsoup's server reads before a body, less some room for headers. */
+#define URI_LENGTH_MAX (60 * 1024)
+
 /* Lines of a log that are asked for at once. */
 #define LOG_LINES_MAX 500
 
@@ -88,15 +91,23 @@ static char *query_dup(json_t *params)
 	return g_string_free(query, FALSE);
 }
 
-SoupMessage *agent_client_message(const char *verb, const char *path, json_t *params)
+int agent_client_message(
+	const char *verb, const char *path, json_t *params, SoupMessage **ret, GError **err)
 {
 	bool in_query = str_equal(verb, "GET") || str_equal(verb, "DELETE");
 	g_autofree char *query = in_query ? query_dup(params) : NULL;
 	/* The host is what HTTP wants to be named; the connection goes to the socket. */
 	g_autofree char *uri = g_strconcat("http://localhost" API_PREFIX, path, query, NULL);
-	SoupMessage *message = soup_message_new(verb, uri);
+	g_autoptr(SoupMessage) message = NULL;
 
-	if (message && params && !in_query) {
+	if (strlen(uri) > URI_LENGTH_MAX)
+		return err_set(err, E2BIG,
+			"the parameters are longer than the %d bytes of a request", URI_LENGTH_MAX);
+	message = soup_message_new(verb, uri);
+	if (!message)
+		return err_set(err, EINVAL, "'%s' is not a path of the API", path);
+
+	if (params && !in_query) {
 		char *text = json_dumps(params, JSON_COMPACT);
 		size_t size = strlen(text);
 		g_autoptr(GBytes) body = g_bytes_new_with_free_func(text, size, free, text);
@@ -104,7 +115,8 @@ SoupMessage *agent_client_message(const char *verb, const char *path, json_t *pa
 		soup_message_set_request_body_from_bytes(message, "application/json", body);
 	}
 
-	return message;
+	*ret = g_steal_pointer(&message);
+	return 0;
 }
 
 /* The agent's own number, or what the HTTP status comes near to. */
@@ -171,10 +183,11 @@ static int request_envelope(AgentClient *client, const char *verb, const char *p
 	json_auto_t *answer = NULL;
 	json_error_t json_error;
 	guint status;
+	int r;
 
-	message = agent_client_message(verb, path, params);
-	if (!message)
-		return err_set(err, EINVAL, "'%s' is not a path of the API", path);
+	r = agent_client_message(verb, path, params, &message, err);
+	if (r < 0)
+		return r;
 
 	body = soup_session_send_and_read(client->session, message, NULL, &error);
 	if (!body)

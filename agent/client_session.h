@@ -12,5 +12,7 @@
 /* Borrowed. */
 SoupSession *agent_client_session(AgentClient *client);
 
-/* A request of agent_client_request(); NULL when path cannot be one.  Owned by the caller. */
-SoupMessage *agent_client_message(const char *verb, const char *path, json_t *params);
+/* A request of agent_client_request(), owned by the caller.  -EINVAL: path cannot be one; -E2BIG: the
+ * server would not read that much. */
+int agent_client_message(
+	const char *verb, const char *path, json_t *params, SoupMessage **ret, GError **err);

@@ -237,9 +237,9 @@ int agent_client_stream(AgentClient *client, const char *path, json_t *params,
 
 	assert(client && path && options && ret_status);
 
-	message = agent_client_message("GET", path, params);
-	if (!message)
-		return err_set(err, EINVAL, "'%s' is not a path of the API", path);
+	r = agent_client_message("GET", path, params, &message, err);
+	if (r < 0)
+		return r;
 	soup_session_websocket_connect_async(agent_client_session(client), message, NULL, NULL,
 		G_PRIORITY_DEFAULT, NULL, relay_on_connected, &relay);
 	g_main_loop_run(loop);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/client_stream.h"
+#include "base/err.h"
 #include "base/macro.h"
 #include "cli/terminal.h"
 
@@ -57,6 +58,8 @@ int attach_console(Cli *cli, const Command *command, Args *args, int *ret_status
 	r = cli_stream(cli, command, args, &options, ret_status, err);
 	/* Before anybody prints a reason. */
 	terminal_restore();
+	if (r == -E2BIG && args_get(args, "env"))
+		return err_prefix(err, r, "--keep-env 0 leaves the environment out");
 	return (r < 0) ? r : 1;
 }
 

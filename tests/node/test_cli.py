@@ -267,6 +267,17 @@ def test_exec_of_nothing_says_so(node):
     assert "no-such-program" in lines[0]
 
 
+def test_large_environment_is_passed_or_refused(node):
+    def run(size, *argv):
+        environment = {**os.environ, **{f"V{i}": "x" * 990 for i in range(size // 1000)}}
+        return cli(node, "pct", "exec", "100", *argv, "--", "echo", "ok", env=environment)
+
+    assert run(50000).stdout == "ok\n"
+    result = run(100000)
+    assert result.returncode == FAILED and "--keep-env 0" in result.stderr
+    assert run(100000, "--keep-env", "0").stdout == "ok\n"
+
+
 def test_exec_gives_a_terminal(node):
     """Size and raw mode go there, and the user's terminal is as before at the end."""
     master, slave = pty.openpty()
