@@ -29,6 +29,10 @@
 /* A job's JSON and its answer are at most this long. */
 #define JOB_SIZE_MAX (1024 * 1024)
 
+/* What is said of parameters that are wrong, by the agent itself or by a job that looks closer.  A job
+ * (-EINVAL) adds a line "name: reason" for each, and the agent answers them as it does its own. */
+#define JOB_BAD_PARAMETERS "Parameter verification failed."
+
 typedef struct Job {
 	const char *type;
 	unsigned vmid; /* 0: about no container. */

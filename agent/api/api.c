@@ -9,6 +9,7 @@
 #include "agent/api/recovery.h"
 #include "agent/api/router.h"
 #include "agent/api/stream.h"
+#include "agent/job.h"
 #include "base/err.h"
 #include "base/macro.h"
 
@@ -39,14 +40,36 @@ unsigned api_status(int r)
 	}
 }
 
-static void answer_error(ServerRequest *request, int r, json_t *errors, const GError *err)
+static void answer_error(ServerRequest *request, int r, const char *message, json_t *errors)
 {
-	json_auto_t *body = json_pack("{s:n, s:s, s:i, s:O*}", "data", "message",
-		err ? err->message : g_strerror(-r), "errno", -r, "errors", errors);
+	json_auto_t *body = json_pack(
+		"{s:n, s:s, s:i, s:O*}", "data", "message", message, "errno", -r, "errors", errors);
 
 	assert(r < 0);
 	assert(body);
 	server_request_answer(request, api_status(r), body);
+}
+
+/* A job that refuses parameters says so in lines: the reasons by parameter, owned by the caller; NULL
+ * when the message is about something else. */
+static json_t *errors_of_job(const char *message)
+{
+	g_auto(GStrv) lines = g_strsplit(message, "\n", -1);
+	json_t *errors;
+
+	if (!str_equal(lines[0], JOB_BAD_PARAMETERS))
+		return NULL;
+
+	errors = json_object();
+	for (char **line = lines + 1; *line; line++) {
+		char *reason = strstr(*line, ": ");
+
+		if (!reason)
+			continue;
+		*reason = '\0';
+		(void)json_object_set_new(errors, *line, json_string(reason + 2));
+	}
+	return errors;
 }
 
 static void call_free(ApiCall *call)
@@ -61,7 +84,10 @@ void api_call_finish(ApiCall *call, int r, json_t *data, const GError *err)
 	assert(call);
 
 	if (r < 0) {
-		answer_error(call->request, r, NULL, err);
+		const char *message = err ? err->message : g_strerror(-r);
+		json_auto_t *errors = errors_of_job(message);
+
+		answer_error(call->request, r, errors ? JOB_BAD_PARAMETERS : message, errors);
 	} else {
 		json_auto_t *body = json_pack("{s:O?}", "data", data);
 
@@ -344,7 +370,7 @@ void api_serve(ServerRequest *request, void *data)
 	if (r >= 0)
 		r = call_dispatch(call, &err);
 	if (r < 0) {
-		answer_error(request, r, errors, err);
+		answer_error(request, r, err ? err->message : g_strerror(-r), errors);
 		call_free(call);
 	}
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/job.h"
 #include "base/err.h"
 #include "base/macro.h"
 
@@ -147,7 +148,7 @@ int router_check(
 
 	if (json_object_size(errors) > 0) {
 		*ret_errors = g_steal_pointer(&errors);
-		return err_set(err, EINVAL, "Parameter verification failed.");
+		return err_set(err, EINVAL, "%s", JOB_BAD_PARAMETERS);
 	}
 	json_object_update(params, checked);
 	return 0;

@@ -7,6 +7,7 @@
 #include "agent/ct/formats.h"
 #include "agent/ct/options.h"
 #include "agent/ct/staged.h"
+#include "agent/job.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/propstring.h"
@@ -377,7 +378,7 @@ int ct_change_stage(CtConfig *config, json_t *params, const char *digest, CtChan
 	q.problems = g_string_new(NULL);
 	check_request(&q, params);
 	if (q.problems->len > 0)
-		return err_set(err, EINVAL, "parameter verification failed%s", q.problems->str);
+		return err_set(err, EINVAL, JOB_BAD_PARAMETERS "%s", q.problems->str);
 
 	keys = ct_section_keys(q.set);
 	if (keys->len == 0 && q.deletes->len == 0 && q.reverts->len == 0)

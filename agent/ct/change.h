@@ -42,7 +42,7 @@ struct CtChangeEnv {
  * the file that config was read from.
  *
  * -EBUSY when the container is locked, -ESTALE when its digest is another one, -EINVAL "no options
- * specified"; -EINVAL "parameter verification failed" followed by a line "option: reason" for each
+ * specified"; -EINVAL JOB_BAD_PARAMETERS followed by a line "option: reason" for each
  * option that is refused.  config is unchanged then.  Warnings (array of char*) get one sentence
  * each. */
 int ct_change_stage(CtConfig *config, json_t *params, const char *digest, CtChangeEnv *env,

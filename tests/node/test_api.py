@@ -474,6 +474,12 @@ def test_client_requests(node):
     assert done.stderr.startswith(b"400 Parameter verification failed.\nmemory: "), done.stderr
 
 
+def test_job_refuses_parameters_as_the_agent_does(node):
+    status, envelope = node.api("PUT", "/nodes/n1/lxc/100/config", memory="665")
+    assert status == 400 and envelope["message"] == "Parameter verification failed."
+    assert envelope["errors"] == {"memory": "too evil", "tty": "not: here"}
+
+
 def test_client_without_agent_says_so(machine):
     if machine.agent and machine.agent.poll() is None:
         machine.kill_agent()

@@ -90,6 +90,9 @@ static int run_set(Job *job, json_t **ret_result, GError **err)
 {
 	if (job_param_integer(job, "memory", 0) == 666)
 		return err_set(err, EBUSY, "CT is locked (test)");
+	if (job_param_integer(job, "memory", 0) == 665)
+		return err_set(err, EINVAL,
+			JOB_BAD_PARAMETERS "\nmemory: too evil\ntty: not: here\nno reason");
 	if (job_param_integer(job, "memory", 0) == 667)
 		(void)raise(SIGKILL);
 	job_warn(job, "not all is well");

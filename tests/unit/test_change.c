@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/job.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "tests/unit/test.h"
@@ -126,7 +127,7 @@ static void requests_become_pending_changes(void **state)
 	}
 }
 
-#define FAILED "parameter verification failed\n"
+#define FAILED JOB_BAD_PARAMETERS "\n"
 
 static const struct {
 	const char *before;
