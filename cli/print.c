@@ -91,19 +91,21 @@ void print_container_status(const json_t *data, const Args *args)
 		printf("status: %s\n", status);
 }
 
-/* The description has lines of its own; here it is one, as in the file without its '#'. */
+/* A value on one line: the description, which has lines of its own, is encoded as in the file, without
+ * its '#'.  Owned by the caller. */
+static char *value_dup_line(const char *key, const char *value)
+{
+	if (str_equal(key, "description"))
+		return g_uri_escape_string(value, " !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~", false);
+	return g_strdup(value);
+}
+
 static void print_config_member(const json_t *data, const char *key)
 {
 	g_autofree char *value = member_dup(data, key);
+	g_autofree char *line = value_dup_line(key, value);
 
-	if (str_equal(key, "description")) {
-		g_autofree char *encoded =
-			g_uri_escape_string(value, " !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~", false);
-
-		printf("%s: %s\n", key, encoded);
-	} else {
-		printf("%s: %s\n", key, value);
-	}
+	printf("%s: %s\n", key, line);
 }
 
 void print_config(const json_t *data, const Args *args)
@@ -134,11 +136,17 @@ void print_pending(const json_t *data, const Args *args)
 		g_autofree char *value = member_dup(row, "value");
 		g_autofree char *pending = member_dup(row, "pending");
 
-		if (json_object_get(row, "value"))
+		if (json_object_get(row, "value")) {
+			g_autofree char *line = value_dup_line(key, value);
+
 			printf("%s %s: %s\n", json_object_get(row, "delete") ? "del" : "cur", key,
-				value);
-		if (json_object_get(row, "pending"))
-			printf("new %s: %s\n", key, pending);
+				line);
+		}
+		if (json_object_get(row, "pending")) {
+			g_autofree char *line = value_dup_line(key, pending);
+
+			printf("new %s: %s\n", key, line);
+		}
 	}
 }
 

@@ -73,10 +73,12 @@ static void answers_print_as_scripts_know_them(void **state)
 			"lxc.b: 1\nlxc.a: 2\n"},
 		{print_pending, false,
 			"[{\"key\":\"arch\",\"value\":\"amd64\"},"
+			"{\"key\":\"description\",\"value\":\"a\\nb\",\"pending\":\"c:\"},"
 			"{\"key\":\"memory\",\"value\":512,\"pending\":1024},"
 			"{\"key\":\"mp0\",\"value\":\"x\",\"delete\":1},"
 			"{\"key\":\"tty\",\"pending\":3}]",
-			"cur arch: amd64\ncur memory: 512\nnew memory: 1024\ndel mp0: x\nnew tty: "
+			"cur arch: amd64\ncur description: a%0Ab\nnew description: c%3A\n"
+			"cur memory: 512\nnew memory: 1024\ndel mp0: x\nnew tty: "
 			"3\n"},
 		{print_path, false, "{\"path\":\"/var/lib/vz/x\",\"size\":1}", "/var/lib/vz/x\n"},
 	};
