@@ -11,18 +11,14 @@
 
 extern char **environ;
 
-/* A parameter that is a list of texts: a JSON array. */
-static void set_list(Args *args, const char *name, const char *const *texts)
+/* A parameter that is a list of texts: takes the array, which it makes text of. */
+static void set_list(Args *args, const char *name, json_t *array)
 {
-	json_auto_t *array = json_array();
-	char *text;
+	char *text = json_dumps(array, JSON_COMPACT);
 
-	/* Names and values of the environment may be any bytes; what is no UTF-8 cannot be sent. */
-	for (; texts && *texts; texts++)
-		(void)json_array_append_new(array, json_string(*texts));
-	text = json_dumps(array, JSON_COMPACT);
 	args_set(args, name, text);
 	free(text);
+	json_decref(array);
 }
 
 static void set_number(Args *args, const char *name, unsigned value)
@@ -63,15 +59,40 @@ int attach_console(Cli *cli, const Command *command, Args *args, int *ret_status
 	return (r < 0) ? r : 1;
 }
 
+/* Variables may hold any bytes; those that are not UTF-8 cannot be sent and stay here. */
 static void keep_environment(Args *args)
 {
-	if (args_get_boolean(args, "keep-env", true))
-		set_list(args, "env", (const char *const *)environ);
+	json_t *array;
+
+	if (!args_get_boolean(args, "keep-env", true))
+		return;
+	array = json_array();
+	for (char **variable = environ; *variable; variable++)
+		(void)json_array_append_new(array, json_string(*variable));
+	set_list(args, "env", array);
+}
+
+/* Without one of its arguments a command may mean something else: all of them are sent, or none. */
+static int take_command(Args *args, GError **err)
+{
+	const char *const *argv = args_rest(args);
+	json_auto_t *array = json_array();
+
+	for (unsigned i = 0; argv[i]; i++) {
+		if (json_array_append_new(array, json_string(argv[i])) < 0)
+			return err_set(err, EILSEQ, "argument %u of the command is not UTF-8", i);
+	}
+	set_list(args, "command", g_steal_pointer(&array));
+	return 0;
 }
 
 int attach_exec(Cli *cli, const Command *command, Args *args, int *ret_status, GError **err)
 {
-	set_list(args, "command", args_rest(args));
+	int r;
+
+	r = take_command(args, err);
+	if (r < 0)
+		return r;
 	keep_environment(args);
 	return attach_console(cli, command, args, ret_status, err);
 }

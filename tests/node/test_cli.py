@@ -262,6 +262,10 @@ def test_exec_takes_options_of_the_program(node):
     assert output(node, "pct", "exec", "100", "echo", "--keep-env", "x") == "--keep-env x\n"
 
 
+def test_exec_refuses_an_argument_that_it_cannot_hand_over(node):
+    assert refused(node, "exec", "100", "--", "echo", "a\udcff") == ["argument 1 of the command is not UTF-8"]
+
+
 def test_exec_of_nothing_says_so(node):
     lines = refused(node, "exec", "100", "--", "no-such-program")
     assert "no-such-program" in lines[0]
