@@ -6,8 +6,6 @@
  *	LXC_HOOK_SECTION lxc, LXC_HOOK_TYPE pre-start
  *		before anything of the container exists, in the monitor's own mount name space:
  *		mounts made here are the container's
- *	LXC_HOOK_SECTION net, LXC_HOOK_TYPE up
- *		when a cable is there, its host end in LXC_NET_PEER: plugs it into the bridge
  *	LXC_HOOK_SECTION lxc, LXC_HOOK_TYPE post-stop
  *		when the container is gone; LXC_TARGET is "reboot" if the guest wants that
  *
@@ -123,27 +121,6 @@ static int hook_pre_start(const CtStore *store, unsigned vmid, GError **err)
 	return r;
 }
 
-static int hook_net_up(const CtStore *store, unsigned vmid, const char *link, GError **err)
-{
-	g_autoptr(CtConfig) config = NULL;
-	g_autoptr(CtNetdev) netdev = NULL;
-	unsigned index;
-	int r;
-
-	r = ct_netdev_parse_link(link, vmid, &index);
-	if (r < 0)
-		return err_set(err, EINVAL, "'%s' is no network link of CT %u", link, vmid);
-	r = ct_file_load(store, NULL, vmid, &config, NULL, NULL, err);
-	if (r < 0)
-		return r;
-	r = ct_netdev_get(ct_config_current(config), index, &netdev, err);
-	if (r < 0)
-		return r;
-	if (netdev->link_down)
-		return 0;
-	return link_plug(link, netdev->bridge, netdev->mtu, err);
-}
-
 static int hook_post_stop(const CtStore *store, unsigned vmid, GError **err)
 {
 	auto_close int lock_fd = -1;
@@ -177,14 +154,11 @@ static int run(const CtStore *store, unsigned vmid, GError **err)
 {
 	const char *section = g_getenv("LXC_HOOK_SECTION");
 	const char *type = g_getenv("LXC_HOOK_TYPE");
-	const char *link = g_getenv("LXC_NET_PEER");
 
 	if (str_equal(section, "lxc") && str_equal(type, "pre-start"))
 		return hook_pre_start(store, vmid, err);
 	if (str_equal(section, "lxc") && str_equal(type, "post-stop"))
 		return hook_post_stop(store, vmid, err);
-	if (str_equal(section, "net") && str_equal(type, "up") && link)
-		return hook_net_up(store, vmid, link, err);
 	return err_set(err, EINVAL, "hook '%s %s' is not known", section ?: "", type ?: "");
 }
 

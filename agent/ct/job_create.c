@@ -260,18 +260,18 @@ static int check_volumes(const Create *create, GPtrArray *names, GError **err)
 static int check_nets(const Create *create, GError **err)
 {
 	for (unsigned i = 0; i < CT_NET_MAX; i++) {
-		g_autoptr(CtNetdev) netdev = NULL;
+		g_autofree char *bridge = NULL;
 		g_autoptr(GError) reason = NULL;
 		int r;
 
-		r = ct_netdev_get(create->section, i, &netdev, &reason);
+		r = ct_netdev_dup_bridge(create->section, i, &bridge, &reason);
 		if (r == -ENOENT)
 			continue;
 		if (r < 0) {
 			g_propagate_error(err, g_steal_pointer(&reason));
 			return r;
 		}
-		r = link_require_bridge(netdev->bridge, err);
+		r = link_require_bridge(bridge, err);
 		if (r < 0)
 			return err_prefix(err, r, "net%u", i);
 	}

@@ -110,17 +110,17 @@ static int check_start(unsigned vmid, const CtSection *section, bool skiplock, G
 	if (r < 0)
 		return r;
 
-	/* The hook would find out too, but late and in the middle of a start. */
+	/* LXC would find out too, but late and in the middle of a start. */
 	for (unsigned i = 0; i < CT_NET_MAX; i++) {
-		g_autoptr(CtNetdev) netdev = NULL;
+		g_autofree char *bridge = NULL;
 
-		r = ct_netdev_get(section, i, &netdev, err);
+		r = ct_netdev_dup_bridge(section, i, &bridge, err);
 		if (r == -ENOENT) {
 			g_clear_error(err);
 			continue;
 		}
 		if (r >= 0)
-			r = link_require_bridge(netdev->bridge, err);
+			r = link_require_bridge(bridge, err);
 		if (r < 0)
 			return r;
 	}

@@ -488,7 +488,9 @@ static int put_net(Generator *g, const char *key)
 	put_net_key(g, index, "hwaddr", propstring_get(ps, "hwaddr"));
 	put_net_key(g, index, "name", propstring_get(ps, "name"));
 	put_net_key(g, index, "mtu", mtu);
-	put_net_key(g, index, "script.up", g->host->hook);
+	/* liblxc plugs the host's side in and brings it up; one that is down is left alone. */
+	if (!propstring_get_boolean(ps, "link_down", false))
+		put_net_key(g, index, "link", propstring_get(ps, "bridge"));
 	put_addresses(g, index, ps);
 	return 0;
 }

@@ -33,7 +33,7 @@ struct LxcHost {
 	unsigned n_cpus;           /* … and how many; at least 1. */
 	const char *cgroup_prefix; /* Below which containers' cgroups are; "": the root. */
 	const char *lxc_directory; /* PATH_LXC. */
-	const char *hook;          /* Program that is run as hook and as network script. */
+	const char *hook;          /* Program that is run as hook. */
 	const char *include_directory; /* Of LXC's own configuration files. */
 	const char *common_seccomp;    /* Text of LXC's common.seccomp. */
 	const char *seccomp_proxy; /* Address of a proxy for system calls, "unix:…"; NULL: none. */

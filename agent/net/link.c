@@ -87,46 +87,6 @@ int link_require_bridge(const char *name, GError **err)
 	return get_bridge(sock, name, &bridge, err);
 }
 
-int link_plug(const char *link, const char *bridge, unsigned mtu, GError **err)
-{
-	g_autoptr(NlSocket) sock = NULL;
-	g_autoptr(NlLink) master = NULL;
-	g_autoptr(NlLink) port = NULL;
-	g_autoptr(NlLink) change = rtnl_link_alloc();
-	int code;
-	int r;
-
-	assert(link && bridge);
-
-	if (!change)
-		return err_set(err, ENOMEM, "cannot change network link '%s'", link);
-	r = open_socket(&sock, err);
-	if (r < 0)
-		return r;
-	r = get_bridge(sock, bridge, &master, err);
-	if (r < 0)
-		return r;
-	if (mtu > rtnl_link_get_mtu(master))
-		return err_set(err, ERANGE, "MTU %u is larger than %u, that of bridge '%s'", mtu,
-			rtnl_link_get_mtu(master), bridge);
-	code = rtnl_link_get_kernel(sock, 0, link, &port);
-	if (code < 0)
-		return set_nl_error(err, code, "cannot find network link", link);
-
-	/* The MTU comes before the bridge: a port that is smaller would shrink the bridge's. */
-	rtnl_link_set_mtu(change, mtu ? mtu : rtnl_link_get_mtu(master));
-	code = rtnl_link_change(sock, port, change, 0);
-	if (code < 0)
-		return set_nl_error(err, code, "cannot set the MTU of network link", link);
-
-	rtnl_link_set_master(change, rtnl_link_get_ifindex(master));
-	rtnl_link_set_flags(change, IFF_UP);
-	code = rtnl_link_change(sock, port, change, 0);
-	if (code < 0)
-		return set_nl_error(err, code, "cannot plug into the bridge network link", link);
-	return 0;
-}
-
 int link_delete(const char *name, GError **err)
 {
 	g_autoptr(NlSocket) sock = NULL;

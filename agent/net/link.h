@@ -2,7 +2,7 @@
 #pragma once
 
 /* Network links of the host: bridges and the host's ends of containers' cables.  The only file that
- * knows libnl.  Changes are made by the kernel at once or not at all. */
+ * knows libnl. */
 
 #include <glib.h>
 
@@ -12,10 +12,6 @@
 /* 0 when there is a bridge of this name; -ENOENT "bridge 'X' does not exist", -EINVAL "'X' is not a
  * bridge". */
 int link_require_bridge(const char *name, GError **err);
-
-/* Makes link a port of bridge, with an MTU of mtu bytes (0: the bridge's own), and brings it up.
- * -ERANGE when mtu is larger than the bridge's. */
-int link_plug(const char *link, const char *bridge, unsigned mtu, GError **err);
 
 /* Removes a link, with a veth its other end too.  0 also when there is none. */
 int link_delete(const char *name, GError **err);
