@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 
-static const char *const allowed_types[] = {"ext4", "ext3", "ext2", "xfs", "btrfs"};
+static const char *const allowed_types[] = {"ext4", "ext3", "ext2", "xfs", "btrfs", NULL};
 
 int fsprobe_type(int device_fd, const char *device, const char **ret, GError **err)
 {
@@ -25,11 +25,15 @@ int fsprobe_type(int device_fd, const char *device, const char **ret, GError **e
 	} else {
 		blkid_probe_enable_superblocks(probe, 1);
 		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
+		/* Only these: every other type that libblkid knows is several reads all over the
+		 * device, and this is part of each container's start. */
+		blkid_probe_filter_superblocks_type(
+			probe, BLKID_FLTR_ONLYIN, (char **)allowed_types);
 		/* Safe: more than one signature is as bad as none. */
 		if (blkid_do_safeprobe(probe) == 0)
 			(void)blkid_probe_lookup_value(probe, "TYPE", &found, NULL);
 		r = -EMEDIUMTYPE;
-		for (unsigned i = 0; i < G_N_ELEMENTS(allowed_types); i++)
+		for (unsigned i = 0; allowed_types[i]; i++)
 			if (str_equal(found, allowed_types[i])) {
 				*ret = allowed_types[i];
 				r = 0;
