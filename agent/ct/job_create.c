@@ -12,7 +12,9 @@
  * an abandoned one.  Any failure after the claim undoes everything (cleanup.h); when the worker is
  * killed, job `recover` does the same. */
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/ct/change.h"
 #include "agent/ct/changeenv.h"
@@ -387,6 +389,22 @@ static int fill_root(Create *create, GError **err)
 	return r;
 }
 
+/* Writes out what the root file system holds.  On an image, a disk below that is full shows only here:
+ * the file system took the data for the size it was made with, and unmounting tells of no error. */
+static int sync_root(const Create *create, GError **err)
+{
+	auto_close int fd =
+		RET_ERRNO(open(create->rootfs_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	int r = fd;
+
+	if (r >= 0)
+		r = RET_ERRNO(syncfs(fd));
+	if (r < 0)
+		return err_set_errno(
+			err, r, "cannot write the root file system out, the storage may be full");
+	return 0;
+}
+
 static int create_build(Create *create, GError **err)
 {
 	int r;
@@ -396,7 +414,8 @@ static int create_build(Create *create, GError **err)
 		r = mount_volumes(create, err);
 	if (r >= 0)
 		r = fill_root(create, err);
-	/* Unmounting says whether the disk took it all; the end of a name space says nothing. */
+	if (r >= 0)
+		r = sync_root(create, err);
 	if (r >= 0)
 		r = ct_unmount_all(create->rootfs_path, err);
 	return r;
