@@ -9,7 +9,7 @@
  * nothing is acknowledged because it was delivered, only because `need` disks are known to hold it.
  *
  * The log.  Changes are entries with an index, the epoch in which they were appended, and a hash of
- * the log up to them.  The tree is the result of applying the committed prefix.  `promised` and
+ * the log up to them, by which two nodes find that their logs are one.  The tree is the result of applying the committed prefix.  `promised` and
  * `adopted` are epochs: the highest that this node has promised itself to, and the last that it
  * joined with its log level.
  *

@@ -244,6 +244,20 @@ static int load_origins(Image *image, const ReplicaBatch *batch, GError **err)
 	return 0;
 }
 
+/* Whether the hash of an entry behind the commit index is that of the log up to it. */
+static bool follows(const Image *image, const ReplicaEntry *entry)
+{
+	uint8_t expected[REPLICA_HASH_SIZE];
+
+	if (entry->index <= image->commit)
+		return true;
+	log_hash(entry->index == image->commit + 1
+			 ? image->commit_hash
+			 : image_entry(image, entry->index - 1)->entry.hash,
+		entry, expected);
+	return memcmp(entry->hash, expected, REPLICA_HASH_SIZE) == 0;
+}
+
 static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
 {
 	const ReplicaEntry *first =
@@ -269,7 +283,8 @@ static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
 		entry->size = (uint32_t)size;
 		g_ptr_array_add(image->log, entry);
 		image->log_bytes += size;
-		if (from->index != image->log_first + i || op_decode(data, size, &entry->op) < 0)
+		if (from->index != image->log_first + i || op_decode(data, size, &entry->op) < 0 ||
+			!follows(image, from))
 			return err_set(err, EUCLEAN,
 				"entry %" G_GUINT64_FORMAT " of the log is not valid", from->index);
 		if (from->index <= image->commit)

@@ -217,6 +217,7 @@ uint64_t image_last(const Image *image);
 const uint8_t *image_last_hash(const Image *image);
 LogEntry *image_entry(const Image *image, uint64_t index);
 Origin *image_origin(Image *image, uint32_t node);
+void log_hash(const uint8_t *previous, const ReplicaEntry *entry, uint8_t *ret);
 void log_append(Replica *r, LogEntry *entry);
 void log_commit(Replica *r, uint64_t index);
 void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message);

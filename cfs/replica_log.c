@@ -92,13 +92,14 @@ Origin *image_origin(Image *image, uint32_t node)
 
 /* --- Appending -------------------------------------------------------------------------------- */
 
-static void hash_entry(const uint8_t *previous, ReplicaEntry *entry)
+/* The hash of the log up to an entry, from the one before it.  Of the operation only the size goes in:
+ * (origin, boot, seq) names its content for ever, and hashing the content of large files would cost
+ * every node more than all the rest of a write. */
+void log_hash(const uint8_t *previous, const ReplicaEntry *entry, uint8_t *ret)
 {
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	g_autoptr(GByteArray) head = g_byte_array_new();
 	gsize size = REPLICA_HASH_SIZE;
-	gsize op_size;
-	const void *op = g_bytes_get_data(entry->op, &op_size);
 
 	bytes_put(head, previous, REPLICA_HASH_SIZE);
 	bytes_put_u64(head, entry->index);
@@ -106,9 +107,9 @@ static void hash_entry(const uint8_t *previous, ReplicaEntry *entry)
 	bytes_put_u64(head, entry->boot);
 	bytes_put_u64(head, entry->seq);
 	bytes_put_u32(head, entry->origin);
+	bytes_put_u32(head, (uint32_t)g_bytes_get_size(entry->op));
 	g_checksum_update(sum, head->data, (gssize)head->len);
-	g_checksum_update(sum, op, (gssize)op_size);
-	g_checksum_get_digest(sum, entry->hash, &size);
+	g_checksum_get_digest(sum, ret, &size);
 }
 
 /* Takes entry, whose origin, boot, seq and operation are set. */
@@ -120,7 +121,7 @@ void log_append(Replica *r, LogEntry *entry)
 
 	entry->entry.index = image_last(image) + 1;
 	entry->entry.epoch = r->epoch;
-	hash_entry(image_last_hash(image), &entry->entry);
+	log_hash(image_last_hash(image), &entry->entry, entry->entry.hash);
 	g_ptr_array_add(image->log, entry);
 	image->log_bytes += entry->size;
 }

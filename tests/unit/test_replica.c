@@ -630,6 +630,27 @@ static void a_database_that_contradicts_itself_is_refused(void **state)
 	assert_null(replica);
 }
 
+static void a_log_that_does_not_hang_together_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	const ReplicaEnv env = {.data = &f->nodes[0], .now_ms = env_now_ms};
+	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = limits};
+	g_autoptr(ReplicaBatch) image = replica_batch_new();
+	g_autoptr(Op) op = op_new(OP_UNLINK, "f");
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+	g_autoptr(GBytes) encoded = NULL;
+	ReplicaEntry entry = {.index = 1, .epoch = 1, .boot = 1, .seq = 1, .origin = 1};
+	Replica *replica = NULL;
+
+	op_encode(op, bytes);
+	encoded = g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+	entry.op = encoded;
+	entry.hash[0] = 1;
+	replica_batch_add_entry(image, &entry);
+	assert_int_equal(replica_new(&options, &env, image, &replica, NULL), -EUCLEAN);
+	assert_null(replica);
+}
+
 static void the_log_end_survives_a_restart(void **state)
 {
 	struct fixture *f = *state;
@@ -684,6 +705,7 @@ int main(void)
 		REPLICA_TEST(a_barrier_waits_for_what_is_before_it),
 		REPLICA_TEST(what_is_not_a_message_is_ignored),
 		REPLICA_TEST(a_database_that_contradicts_itself_is_refused),
+		REPLICA_TEST(a_log_that_does_not_hang_together_is_refused),
 		REPLICA_TEST(the_log_end_survives_a_restart),
 	};
 
