@@ -354,7 +354,7 @@ static void make_batch(Replica *r)
 	r->batch->sync = must_sync(r);
 	r->batch->scalars.promised = r->promised;
 	r->batch->scalars.adopted = r->adopted;
-	r->batch->log_first = log_first_to_keep(image);
+	r->batch->log_first = log_first_to_keep(r);
 	dump_scalars(r->batch, image);
 	g_tree_foreach(r->dirty, take_dirty, r);
 	g_tree_remove_all(r->dirty);

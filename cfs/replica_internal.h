@@ -225,7 +225,7 @@ void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message);
 void log_pump(Replica *r);
 int64_t log_deadline(const Replica *r);
 void log_release(Replica *r);
-uint64_t log_first_to_keep(const Image *image);
+uint64_t log_first_to_keep(const Replica *r);
 
 /* replica_submit.c */
 int submit_change(Replica *r, Op *op, void *token);

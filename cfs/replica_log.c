@@ -363,14 +363,17 @@ int64_t log_deadline(const Replica *r)
 
 /* --- Forgetting ------------------------------------------------------------------------------- */
 
-/* Entries behind the commit index that the database need not keep. */
-uint64_t log_first_to_keep(const Image *image)
+/* The first entry that the database needs to keep.  What is not applied or not written stays: a
+ * slow disk may be far behind what others have committed. */
+uint64_t log_first_to_keep(const Replica *r)
 {
+	const Image *image = r->image;
+	uint64_t settled = MIN(image->commit, r->written);
 	uint64_t first = image->log_first;
 	uint64_t bytes = image->log_bytes;
 
-	while (first < image->commit && (image_last(image) - first >= REPLICA_LOG_ENTRIES_MAX ||
-						bytes > REPLICA_LOG_BYTES_MAX)) {
+	while (first < settled && (image_last(image) - first >= REPLICA_LOG_ENTRIES_MAX ||
+					  bytes > REPLICA_LOG_BYTES_MAX)) {
 		bytes -= image_entry(image, first)->size;
 		first++;
 	}
@@ -392,7 +395,7 @@ void log_release(Replica *r)
 		g_clear_pointer(&entry->entry.op, g_bytes_unref);
 	}
 
-	first = log_first_to_keep(image);
+	first = log_first_to_keep(r);
 	if (first - image->log_first <= REPLICA_LOG_ENTRIES_MAX / 8)
 		return;
 	for (uint64_t index = image->log_first; index < first; index++)
