@@ -51,9 +51,8 @@ void sim_fail(const Sim *sim, const char *format, ...)
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
-	printf("\nnot ok 1 - replay with: tests/sim/cfs --verbose --seeds %" G_GUINT64_FORMAT
-	       "-%" G_GUINT64_FORMAT "\n",
-		sim->seed, sim->seed);
+	printf("\n# replay with: tests/sim/cfs --verbose --seeds %" G_GUINT64_FORMAT "\n",
+		sim->seed);
 	fflush(stdout);
 	abort();
 }
