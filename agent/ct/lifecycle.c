@@ -100,19 +100,12 @@ static int wait_for_old_monitor(Job *job, unsigned vmid, GError **err)
 	return 0;
 }
 
-static int check_start(unsigned vmid, const CtSection *section, bool skiplock, GError **err)
+static int check_bridges(const CtSection *section, GError **err)
 {
-	int r;
-
-	if (ct_section_get_boolean(section, "template"))
-		return err_set(err, EINVAL, "CT %u is a template", vmid);
-	r = skiplock ? 0 : ct_lock_check(section, "mounted", err);
-	if (r < 0)
-		return r;
-
 	/* LXC would find out too, but late and in the middle of a start. */
 	for (unsigned i = 0; i < CT_NET_MAX; i++) {
 		g_autofree char *bridge = NULL;
+		int r;
 
 		r = ct_netdev_dup_bridge(section, i, &bridge, err);
 		if (r == -ENOENT) {
@@ -125,6 +118,24 @@ static int check_start(unsigned vmid, const CtSection *section, bool skiplock, G
 			return r;
 	}
 	return 0;
+}
+
+static int check_start(unsigned vmid, const CtSection *section, bool skiplock, GError **err)
+{
+	int r;
+
+	if (ct_section_get_boolean(section, "template"))
+		return err_set(err, EINVAL, "CT %u is a template", vmid);
+	for (unsigned i = 0; i < CT_DEV_MAX; i++) {
+		g_autofree char *key = g_strdup_printf("dev%u", i);
+
+		if (ct_section_get(section, key))
+			return err_set(err, EOPNOTSUPP,
+				"%s: handing devices of the host to a container is not supported",
+				key);
+	}
+	r = skiplock ? 0 : ct_lock_check(section, "mounted", err);
+	return r < 0 ? r : check_bridges(section, err);
 }
 
 /* The lines that the hook has left for us; NULL when there are none. */
@@ -178,10 +189,10 @@ static int fail_start(unsigned vmid, int r, GError **err)
 	return err_prefix(err, r, "cannot start CT %u", vmid);
 }
 
-int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GError **err)
+/* Everything before LXC is asked: nothing runs yet, the configuration for LXC is written. */
+static int prepare_start(Job *job, unsigned vmid, const LifecycleStart *options,
+	GPtrArray *warnings, bool *ret_debug, GError **err)
 {
-	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
-	auto_close int cgroup_fd = -1;
 	CtStore store = ct_store_local(job->node);
 	g_autoptr(CtConfig) config = NULL;
 	g_autoptr(NodeConf) node = NULL;
@@ -189,25 +200,21 @@ int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GErr
 	int r;
 
 	r = lifecycle_require_stopped(vmid, err);
+	if (r >= 0)
+		r = quorum_require(err);
+	if (r >= 0)
+		r = node_conf_load(NULL, &node, err);
+	if (r >= 0)
+		r = pending_apply(job, &store, vmid, err);
+	if (r >= 0)
+		r = ct_file_load(&store, NULL, vmid, &config, NULL, NULL, err);
 	if (r < 0)
 		return r;
-	r = quorum_require(err);
-	if (r < 0)
-		return r;
-	r = node_conf_load(NULL, &node, err);
-	if (r < 0)
-		return r;
-	r = pending_apply(job, &store, vmid, err);
-	if (r < 0)
-		return r;
-	r = ct_file_load(&store, NULL, vmid, &config, NULL, NULL, err);
-	if (r < 0)
-		return r;
+
 	section = ct_config_current(config);
 	r = check_start(vmid, section, options->skiplock, err);
-	if (r < 0)
-		return r;
-	r = wait_for_old_monitor(job, vmid, err);
+	if (r >= 0)
+		r = wait_for_old_monitor(job, vmid, err);
 	if (r < 0)
 		return r;
 
@@ -218,10 +225,25 @@ int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GErr
 	if (r < 0)
 		return r;
 
+	*ret_debug = options->debug || ct_section_get_boolean(section, "debug");
+	return 0;
+}
+
+int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GError **err)
+{
+	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
+	auto_close int cgroup_fd = -1;
+	bool debug = false;
+	int r;
+
+	r = prepare_start(job, vmid, options, warnings, &debug, err);
+	if (r < 0)
+		return r;
+
 	r = ct_cgroup_hold(&cgroup_fd);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot lock the cgroups of containers");
-	r = ct_lxc_start(vmid, options->debug || ct_section_get_boolean(section, "debug"), err);
+	r = ct_lxc_start(vmid, debug, err);
 	fd_clear(&cgroup_fd);
 	if (r < 0)
 		return fail_start(vmid, r, err);
