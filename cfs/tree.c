@@ -7,7 +7,7 @@
  * A third index holds the guests by their id, for the rule that an id exists once.  It is kept by
  * tree_apply() and made anew by tree_check(). */
 
-#include "cfs/tree.h"
+#include "cfs/tree_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,26 +15,6 @@
 #include "base/err.h"
 #include "base/macro.h"
 #include "cfs/bytes.h"
-
-struct TreeNode {
-	uint64_t inode;
-	uint64_t parent;
-	uint64_t version;
-	uint32_t writer;
-	uint32_t mtime_s;
-	char *name;
-	GBytes *data; /* NULL: a directory. */
-};
-
-struct Tree {
-	TreeLimits limits;
-	GHashTable *by_inode; /* inode -> TreeNode, which it owns. */
-	GTree *by_place;      /* TreeNode -> itself, by (parent, name). */
-	GTree *guests;        /* Id of a guest -> TreeNode of its file. */
-	TreeNode root;
-	uint64_t version;
-	uint64_t total_bytes;
-};
 
 /* --- Nodes and indexes ------------------------------------------------------------------------ */
 
@@ -65,7 +45,7 @@ static int id_compare(const void *a, const void *b, void *data)
 	return left < right ? -1 : left > right;
 }
 
-static uint64_t node_size(const TreeNode *node)
+uint64_t tree_node_size(const TreeNode *node)
 {
 	return node->data ? g_bytes_get_size(node->data) : 0;
 }
@@ -98,26 +78,21 @@ Tree *tree_free(Tree *tree)
 	return NULL;
 }
 
-static TreeNode *find_inode(const Tree *tree, uint64_t inode)
+TreeNode *tree_find_inode(const Tree *tree, uint64_t inode)
 {
 	if (inode == TREE_ROOT_INODE)
 		return (TreeNode *)&tree->root;
 	return g_hash_table_lookup(tree->by_inode, &inode);
 }
 
-static TreeNode *find_child(const Tree *tree, uint64_t parent, const char *name)
+TreeNode *tree_find_child(const Tree *tree, uint64_t parent, const char *name)
 {
 	TreeNode place = {.parent = parent, .name = (char *)name};
 
 	return g_tree_lookup(tree->by_place, &place);
 }
 
-static bool is_directory(const TreeNode *node)
-{
-	return !node->data;
-}
-
-static bool has_children(const Tree *tree, const TreeNode *node)
+bool tree_has_children(const Tree *tree, const TreeNode *node)
 {
 	/* No name is empty, so the first place behind this one is the first child. */
 	TreeNode place = {.parent = node->inode, .name = (char *)""};
@@ -144,22 +119,21 @@ static unsigned parse_guest_name(const char *name)
 /* The directory nodes/NAME in which place (parent, …) would be a guest's; NULL if it is not. */
 static const TreeNode *guest_node(const Tree *tree, uint64_t parent)
 {
-	const TreeNode *kind = find_inode(tree, parent);
+	const TreeNode *kind = tree_find_inode(tree, parent);
 	const TreeNode *node, *nodes;
 
 	if (!kind || (!str_equal(kind->name, "lxc") && !str_equal(kind->name, "qemu-server")))
 		return NULL;
-	node = find_inode(tree, kind->parent);
+	node = tree_find_inode(tree, kind->parent);
 	if (!node || node->inode == TREE_ROOT_INODE)
 		return NULL;
-	nodes = find_inode(tree, node->parent);
+	nodes = tree_find_inode(tree, node->parent);
 	if (!nodes || nodes->parent != TREE_ROOT_INODE || !str_equal(nodes->name, "nodes"))
 		return NULL;
 	return node;
 }
 
-/* The id of the guest whose file is, or would be, at a place; 0: none. */
-static unsigned guest_id(const Tree *tree, uint64_t parent, const char *name)
+unsigned tree_guest_id(const Tree *tree, uint64_t parent, const char *name)
 {
 	unsigned id = parse_guest_name(name);
 
@@ -168,14 +142,14 @@ static unsigned guest_id(const Tree *tree, uint64_t parent, const char *name)
 
 static unsigned node_guest_id(const Tree *tree, const TreeNode *node)
 {
-	return is_directory(node) ? 0 : guest_id(tree, node->parent, node->name);
+	return tree_node_is_directory(node) ? 0 : tree_guest_id(tree, node->parent, node->name);
 }
 
 static void guest_of(const Tree *tree, unsigned id, const TreeNode *file, TreeGuest *ret)
 {
 	ret->vmid = id;
 	ret->node = guest_node(tree, file->parent)->name;
-	ret->container = str_equal(find_inode(tree, file->parent)->name, "lxc");
+	ret->container = str_equal(tree_find_inode(tree, file->parent)->name, "lxc");
 	ret->version = file->version;
 }
 
@@ -206,40 +180,37 @@ void tree_each_guest(
 
 /* --- Putting entries into the indexes and taking them out --------------------------------------- */
 
-static void link_node(Tree *tree, TreeNode *node)
+void tree_link(Tree *tree, TreeNode *node)
 {
 	unsigned id = node_guest_id(tree, node);
 
 	g_tree_insert(tree->by_place, node, node);
-	tree->total_bytes += strlen(node->name) + node_size(node);
+	tree->total_bytes += strlen(node->name) + tree_node_size(node);
 	if (id != 0)
 		g_tree_insert(tree->guests, GUINT_TO_POINTER(id), node);
 }
 
-static void unlink_node(Tree *tree, TreeNode *node)
+void tree_unlink(Tree *tree, TreeNode *node)
 {
 	unsigned id = node_guest_id(tree, node);
 
 	if (id != 0 && g_tree_lookup(tree->guests, GUINT_TO_POINTER(id)) == node)
 		g_tree_remove(tree->guests, GUINT_TO_POINTER(id));
 	g_tree_remove(tree->by_place, node);
-	tree->total_bytes -= strlen(node->name) + node_size(node);
+	tree->total_bytes -= strlen(node->name) + tree_node_size(node);
 }
 
-/* Gives a file other content; takes data. */
-static void set_data(Tree *tree, TreeNode *node, GBytes *data)
+void tree_set_data(Tree *tree, TreeNode *node, GBytes *data)
 {
-	tree->total_bytes -= node_size(node);
+	tree->total_bytes -= tree_node_size(node);
 	g_bytes_unref(node->data);
 	node->data = data;
-	tree->total_bytes += node_size(node);
+	tree->total_bytes += tree_node_size(node);
 }
 
 /* --- Paths ------------------------------------------------------------------------------------ */
 
-/* Finds the directory that holds, or would hold, the last component of path; *ret_name points to that
- * component.  -ENOENT or -ENOTDIR. */
-static int find_parent(const Tree *tree, const char *path, TreeNode **ret, const char **ret_name)
+int tree_find_parent(const Tree *tree, const char *path, TreeNode **ret, const char **ret_name)
 {
 	TreeNode *directory = (TreeNode *)&tree->root;
 
@@ -247,7 +218,7 @@ static int find_parent(const Tree *tree, const char *path, TreeNode **ret, const
 		const char *end = strchrnul(path, '/');
 		char name[OP_NAME_MAX + 1];
 
-		if (!is_directory(directory))
+		if (!tree_node_is_directory(directory))
 			return -ENOTDIR;
 		if (*end == '\0') {
 			*ret = directory;
@@ -258,443 +229,27 @@ static int find_parent(const Tree *tree, const char *path, TreeNode **ret, const
 			return -ENAMETOOLONG;
 		memcpy(name, path, (size_t)(end - path));
 		name[end - path] = '\0';
-		directory = find_child(tree, directory->inode, name);
+		directory = tree_find_child(tree, directory->inode, name);
 		if (!directory)
 			return -ENOENT;
 		path = end + 1;
 	}
 }
 
-static int find_path(const Tree *tree, const char *path, TreeNode **ret)
+int tree_find_path(const Tree *tree, const char *path, TreeNode **ret)
 {
 	TreeNode *directory, *node;
 	const char *name;
 	int r;
 
-	r = find_parent(tree, path, &directory, &name);
+	r = tree_find_parent(tree, path, &directory, &name);
 	if (r < 0)
 		return r;
-	node = find_child(tree, directory->inode, name);
+	node = tree_find_child(tree, directory->inode, name);
 	if (!node)
 		return -ENOENT;
 	*ret = node;
 	return 0;
-}
-
-/* The regular file that an operation is about. */
-static int find_file(const Tree *tree, const Op *op, TreeNode **ret)
-{
-	TreeNode *node;
-	int r;
-
-	r = find_path(tree, op->path, &node);
-	if (r < 0)
-		return r;
-	if (is_directory(node))
-		return -EISDIR;
-	if (op->inode != 0 && op->inode != node->inode)
-		return -ENOENT;
-	*ret = node;
-	return 0;
-}
-
-/* --- Limits ----------------------------------------------------------------------------------- */
-
-/* Length of a file after op; UINT64_MAX when it cannot be told in 64 bits. */
-static uint64_t length_after(const TreeNode *file, const Op *op)
-{
-	uint64_t length = node_size(file);
-	uint64_t size = op->data ? g_bytes_get_size(op->data) : 0;
-	uint64_t start;
-
-	switch (op->type) {
-	case OP_REPLACE:
-		return size;
-	case OP_TRUNCATE:
-		return op->offset;
-	case OP_WRITE:
-		start = op->flags & OP_FLAG_APPEND ? length : op->offset;
-		return start > UINT64_MAX - size ? UINT64_MAX : MAX(length, start + size);
-	default:
-		return length;
-	}
-}
-
-/* What op would do to the sums, in bytes and entries; *ret_length is the length of its file. */
-static void measure(const Tree *tree, const Op *op, uint64_t *ret_length, uint64_t *ret_grown,
-	uint64_t *ret_freed, unsigned *ret_n_new)
-{
-	const char *name = strrchr(op->path, '/');
-	TreeNode *file, *target;
-
-	*ret_length = 0;
-	*ret_grown = 0;
-	*ret_freed = 0;
-	*ret_n_new = 0;
-
-	switch (op->type) {
-	case OP_CREATE:
-	case OP_MKDIR:
-		*ret_length = op->data ? g_bytes_get_size(op->data) : 0;
-		*ret_grown = strlen(name ? name + 1 : op->path) + *ret_length;
-		*ret_n_new = 1;
-		return;
-	case OP_WRITE:
-	case OP_REPLACE:
-	case OP_TRUNCATE:
-		if (find_file(tree, op, &file) < 0)
-			return;
-		*ret_length = length_after(file, op);
-		*ret_grown = *ret_length;
-		*ret_freed = node_size(file);
-		return;
-	case OP_RENAME:
-		if (find_path(tree, op->path, &file) < 0)
-			return;
-		name = strrchr(op->target, '/');
-		*ret_grown = strlen(name ? name + 1 : op->target);
-		*ret_freed = strlen(file->name);
-		if (find_path(tree, op->target, &target) == 0)
-			*ret_freed += strlen(target->name) + node_size(target);
-		return;
-	default:
-		return;
-	}
-}
-
-int tree_admit(const Tree *tree, const TreeLimits *limits, const Op *op)
-{
-	uint64_t length, grown, freed;
-	unsigned n_new;
-
-	assert(tree);
-	assert(limits);
-
-	measure(tree, op, &length, &grown, &freed, &n_new);
-	if (length > limits->file_max)
-		return -EFBIG;
-	if (n_new > 0 && tree_total_entries(tree) >= limits->entries_max)
-		return -ENOSPC;
-	/* What shrinks is welcome in a tree that is over its limit. */
-	if (grown > freed && (tree->total_bytes > limits->total_max ||
-				     grown - freed > limits->total_max - tree->total_bytes))
-		return -ENOSPC;
-	return 0;
-}
-
-/* --- Applying --------------------------------------------------------------------------------- */
-
-/* One operation on its way; the version is counted when it is certain to succeed. */
-typedef struct Apply {
-	Tree *tree;
-	const Op *op;
-	uint32_t writer;
-	GPtrArray *changes;
-} Apply;
-
-TreeChange *tree_change_free(TreeChange *change)
-{
-	if (!change)
-		return NULL;
-
-	g_free(change->name);
-	g_free(change->old_name);
-	g_free(change);
-	return NULL;
-}
-
-static void change_destroy(void *change)
-{
-	tree_change_free(change);
-}
-
-GPtrArray *tree_changes_new(void)
-{
-	return g_ptr_array_new_with_free_func(change_destroy);
-}
-
-/* Notes that node has changed; the caller sets what is special about it. */
-static TreeChange *note(Apply *apply, const TreeNode *node)
-{
-	TreeChange *change = g_new0(TreeChange, 1);
-
-	change->inode = node->inode;
-	change->parent = node->parent;
-	change->old_parent = node->parent;
-	change->name = g_strdup(node->name);
-	g_ptr_array_add(apply->changes, change);
-	return change;
-}
-
-static void stamp(Apply *apply, TreeNode *node)
-{
-	node->version = apply->tree->version;
-	node->writer = apply->writer;
-	node->mtime_s = apply->op->mtime_s;
-}
-
-/* The time of a directory moves with its list of names. */
-static void touch_directory(Apply *apply, TreeNode *directory)
-{
-	if (directory->inode == TREE_ROOT_INODE)
-		return;
-	stamp(apply, directory);
-	note(apply, directory);
-}
-
-static int apply_create(Apply *apply)
-{
-	Tree *tree = apply->tree;
-	const Op *op = apply->op;
-	TreeNode *directory, *node;
-	const char *name;
-	unsigned id;
-	int r;
-
-	r = find_parent(tree, op->path, &directory, &name);
-	if (r < 0)
-		return r;
-	if (find_child(tree, directory->inode, name))
-		return -EEXIST;
-	id = op->type == OP_CREATE ? guest_id(tree, directory->inode, name) : 0;
-	if (id != 0 && g_tree_lookup(tree->guests, GUINT_TO_POINTER(id)))
-		return -EEXIST;
-	r = tree_admit(tree, &tree->limits, op);
-	if (r < 0)
-		return r;
-
-	tree->version++;
-	touch_directory(apply, directory);
-	node = g_new0(TreeNode, 1);
-	node->inode = tree->version;
-	node->parent = directory->inode;
-	node->name = g_strdup(name);
-	if (op->type == OP_CREATE)
-		node->data = g_bytes_ref(op->data);
-	stamp(apply, node);
-	g_hash_table_insert(tree->by_inode, &node->inode, node);
-	link_node(tree, node);
-	note(apply, node)->created = true;
-	return 0;
-}
-
-/* What is in a file after OP_WRITE or OP_TRUNCATE: the old bytes, cut or filled up with zeros, and
- * the new ones in their place. */
-static GBytes *edited_data(const TreeNode *file, const Op *op, uint64_t length)
-{
-	uint8_t *bytes = g_malloc(MAX(length, 1));
-	gsize old_size;
-	const uint8_t *old = g_bytes_get_data(file->data, &old_size);
-	uint64_t n_kept = MIN(old_size, length);
-
-	if (n_kept > 0)
-		memcpy(bytes, old, n_kept);
-	memset(bytes + n_kept, 0, length - n_kept);
-	if (op->type == OP_WRITE) {
-		gsize size;
-		const void *data = g_bytes_get_data(op->data, &size);
-		uint64_t start = op->flags & OP_FLAG_APPEND ? old_size : op->offset;
-
-		if (size > 0)
-			memcpy(bytes + start, data, size);
-	}
-	return g_bytes_new_take(bytes, length);
-}
-
-static int apply_content(Apply *apply)
-{
-	Tree *tree = apply->tree;
-	const Op *op = apply->op;
-	TreeNode *file;
-	int r;
-
-	r = find_file(tree, op, &file);
-	if (r < 0)
-		return r;
-	r = tree_admit(tree, &tree->limits, op);
-	if (r < 0)
-		return r;
-
-	tree->version++;
-	set_data(tree, file,
-		op->type == OP_REPLACE ? g_bytes_ref(op->data)
-				       : edited_data(file, op, length_after(file, op)));
-	stamp(apply, file);
-	note(apply, file)->data_changed = true;
-	return 0;
-}
-
-static void remove_node(Apply *apply, TreeNode *node)
-{
-	note(apply, node)->removed = true;
-	unlink_node(apply->tree, node);
-	g_hash_table_remove(apply->tree->by_inode, &node->inode);
-}
-
-static int apply_remove(Apply *apply)
-{
-	Tree *tree = apply->tree;
-	TreeNode *node;
-	int r;
-
-	r = find_path(tree, apply->op->path, &node);
-	if (r < 0)
-		return r;
-	if (apply->op->type == OP_UNLINK && is_directory(node))
-		return -EISDIR;
-	if (apply->op->type == OP_RMDIR && !is_directory(node))
-		return -ENOTDIR;
-	if (has_children(tree, node))
-		return -ENOTEMPTY;
-
-	tree->version++;
-	touch_directory(apply, find_inode(tree, node->parent));
-	remove_node(apply, node);
-	return 0;
-}
-
-/* Whether directory is node or lies below it. */
-static bool is_inside(const Tree *tree, const TreeNode *directory, const TreeNode *node)
-{
-	for (; directory != node; directory = find_inode(tree, directory->parent))
-		if (directory->inode == TREE_ROOT_INODE)
-			return false;
-	return true;
-}
-
-/* Whether node may take the place of what is there; NULL: nothing. */
-static int check_replace(const Tree *tree, const Op *op, const TreeNode *node, const TreeNode *old)
-{
-	if (!old)
-		return 0;
-	if (op->flags & OP_FLAG_NOREPLACE)
-		return -EEXIST;
-	if (is_directory(old) && !is_directory(node))
-		return -EISDIR;
-	if (!is_directory(old) && is_directory(node))
-		return -ENOTDIR;
-	return has_children(tree, old) ? -ENOTEMPTY : 0;
-}
-
-static int check_rename(const Tree *tree, const Op *op, const TreeNode *node,
-	const TreeNode *directory, const char *name, const TreeNode *old)
-{
-	const TreeNode *owner;
-	unsigned id;
-	int r;
-
-	if (is_inside(tree, directory, node))
-		return -EINVAL;
-	r = check_replace(tree, op, node, old);
-	if (r < 0)
-		return r;
-	/* The paths of everything inside would change with it, guests' too. */
-	if (has_children(tree, node))
-		return -EPERM;
-
-	id = is_directory(node) ? 0 : guest_id(tree, directory->inode, name);
-	owner = id != 0 ? g_tree_lookup(tree->guests, GUINT_TO_POINTER(id)) : NULL;
-	if (owner && owner != node && owner != old)
-		return -EEXIST;
-	return tree_admit(tree, &tree->limits, op);
-}
-
-static int apply_rename(Apply *apply)
-{
-	Tree *tree = apply->tree;
-	const Op *op = apply->op;
-	TreeNode *node, *directory, *old;
-	uint64_t old_parent;
-	TreeChange *change;
-	const char *name;
-	int r;
-
-	r = find_path(tree, op->path, &node);
-	if (r < 0)
-		return r;
-	r = find_parent(tree, op->target, &directory, &name);
-	if (r < 0)
-		return r;
-	old = find_child(tree, directory->inode, name);
-	if (old == node)
-		return op->flags & OP_FLAG_NOREPLACE ? -EEXIST : 0;
-	r = check_rename(tree, op, node, directory, name, old);
-	if (r < 0)
-		return r;
-
-	tree->version++;
-	old_parent = node->parent;
-	touch_directory(apply, find_inode(tree, old_parent));
-	if (directory->inode != old_parent)
-		touch_directory(apply, directory);
-	if (old)
-		remove_node(apply, old);
-
-	unlink_node(tree, node);
-	change = note(apply, node);
-	change->old_name = g_steal_pointer(&node->name);
-	g_free(change->name);
-	change->name = g_strdup(name);
-	change->parent = directory->inode;
-	node->name = g_strdup(name);
-	node->parent = directory->inode;
-	node->version = tree->version;
-	node->writer = apply->writer;
-	link_node(tree, node);
-	return 0;
-}
-
-static int apply_utime(Apply *apply)
-{
-	TreeNode *node;
-	int r;
-
-	r = find_path(apply->tree, apply->op->path, &node);
-	if (r < 0)
-		return r;
-
-	apply->tree->version++;
-	stamp(apply, node);
-	note(apply, node);
-	return 0;
-}
-
-static int apply_op(Apply *apply)
-{
-	switch (apply->op->type) {
-	case OP_CREATE:
-	case OP_MKDIR:
-		return apply_create(apply);
-	case OP_WRITE:
-	case OP_REPLACE:
-	case OP_TRUNCATE:
-		return apply_content(apply);
-	case OP_RENAME:
-		return apply_rename(apply);
-	case OP_UNLINK:
-	case OP_RMDIR:
-		return apply_remove(apply);
-	case OP_UTIME:
-		return apply_utime(apply);
-	case OP_BARRIER:
-		return 0;
-	case OP_INVALID:
-	case OP_N_TYPES:
-		break;
-	}
-	g_assert_not_reached();
-}
-
-int tree_apply(Tree *tree, const Op *op, uint32_t writer, GPtrArray *changes)
-{
-	g_autoptr(GPtrArray) unwanted = changes ? NULL : tree_changes_new();
-	Apply apply = {.tree = tree, .op = op, .writer = writer};
-
-	assert(tree);
-	assert(op_check(op) == 0);
-
-	apply.changes = changes ? changes : unwanted;
-	return apply_op(&apply);
 }
 
 /* --- Looking ---------------------------------------------------------------------------------- */
@@ -706,7 +261,7 @@ uint64_t tree_version(const Tree *tree)
 
 const TreeNode *tree_by_inode(const Tree *tree, uint64_t inode)
 {
-	return find_inode(tree, inode);
+	return tree_find_inode(tree, inode);
 }
 
 const TreeNode *tree_by_path(const Tree *tree, const char *path)
@@ -715,12 +270,12 @@ const TreeNode *tree_by_path(const Tree *tree, const char *path)
 
 	if (path[0] == '\0')
 		return &tree->root;
-	return find_path(tree, path, &node) == 0 ? node : NULL;
+	return tree_find_path(tree, path, &node) == 0 ? node : NULL;
 }
 
 const TreeNode *tree_child(const Tree *tree, uint64_t parent, const char *name)
 {
-	return find_child(tree, parent, name);
+	return tree_find_child(tree, parent, name);
 }
 
 uint64_t tree_node_inode(const TreeNode *node)
@@ -750,7 +305,7 @@ uint32_t tree_node_mtime_s(const TreeNode *node)
 
 bool tree_node_is_directory(const TreeNode *node)
 {
-	return is_directory(node);
+	return !node->data;
 }
 
 const char *tree_node_name(const TreeNode *node)
@@ -770,8 +325,8 @@ char *tree_node_dup_path(const Tree *tree, const TreeNode *node)
 	if (node->inode == TREE_ROOT_INODE)
 		return g_string_free(g_steal_pointer(&path), FALSE);
 
-	for (node = find_inode(tree, node->parent); node->inode != TREE_ROOT_INODE;
-		node = find_inode(tree, node->parent)) {
+	for (node = tree_find_inode(tree, node->parent); node->inode != TREE_ROOT_INODE;
+		node = tree_find_inode(tree, node->parent)) {
 		g_string_prepend_c(path, '/');
 		g_string_prepend(path, node->name);
 	}
@@ -844,7 +399,7 @@ static bool digest_node(const TreeNode *node, void *data)
 	bytes_put_u64(row, node->version);
 	bytes_put_u32(row, node->writer);
 	bytes_put_u32(row, node->mtime_s);
-	bytes_put_u8(row, is_directory(node));
+	bytes_put_u8(row, tree_node_is_directory(node));
 	bytes_put(row, node->name, strlen(node->name) + 1);
 	bytes_put_u64(row, size);
 	g_checksum_update(data, row->data, (gssize)row->len);
@@ -873,13 +428,13 @@ int tree_put_row(Tree *tree, uint64_t inode, uint64_t parent, uint64_t version, 
 	if (inode == TREE_ROOT_INODE || inode > version || op_check_name(name) < 0 ||
 		directory != !data)
 		return -EUCLEAN;
-	there = find_child(tree, parent, name);
+	there = tree_find_child(tree, parent, name);
 	if (there && there->inode != inode)
 		return -EUCLEAN;
 
-	node = find_inode(tree, inode);
+	node = tree_find_inode(tree, inode);
 	if (node) {
-		unlink_node(tree, node);
+		tree_unlink(tree, node);
 		g_hash_table_remove(tree->by_inode, &inode);
 	}
 	node = g_new0(TreeNode, 1);
@@ -891,7 +446,7 @@ int tree_put_row(Tree *tree, uint64_t inode, uint64_t parent, uint64_t version, 
 	node->name = g_strdup(name);
 	node->data = data ? g_bytes_ref(data) : NULL;
 	g_hash_table_insert(tree->by_inode, &node->inode, node);
-	link_node(tree, node);
+	tree_link(tree, node);
 	return 0;
 }
 
@@ -908,11 +463,11 @@ static int check_node(const Tree *tree, const TreeNode *node, GError **err)
 	const TreeNode *up = node;
 
 	for (unsigned depth = 0; up->inode != TREE_ROOT_INODE; depth++) {
-		up = find_inode(tree, up->parent);
+		up = tree_find_inode(tree, up->parent);
 		if (!up)
 			return err_set(err, EUCLEAN, "entry %" PRIu64 " ('%s') has no directory",
 				node->inode, node->name);
-		if (!is_directory(up))
+		if (!tree_node_is_directory(up))
 			return err_set(err, EUCLEAN, "entry %" PRIu64 " ('%s') is inside a file",
 				node->inode, node->name);
 		if (depth >= DEPTH_MAX)
@@ -923,7 +478,7 @@ static int check_node(const Tree *tree, const TreeNode *node, GError **err)
 		return err_set(err, EUCLEAN,
 			"entry %" PRIu64 " ('%s') is of version %" PRIu64 ", the tree of %" PRIu64,
 			node->inode, node->name, node->version, tree->version);
-	if (node_size(node) > tree->limits.file_max)
+	if (tree_node_size(node) > tree->limits.file_max)
 		return err_set(err, EUCLEAN, "entry %" PRIu64 " ('%s') is too large", node->inode,
 			node->name);
 	return 0;
