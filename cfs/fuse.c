@@ -401,6 +401,8 @@ StoreFs *storefs_free(StoreFs *fs)
 	fs->stopping = true;
 	if (fs->source)
 		g_source_remove(fs->source);
+	if (fs->overdue_source)
+		g_source_remove(fs->overdue_source);
 	abandon_requests(fs);
 	while (fs->inval && !inval_stop(fs->inval)) {
 		serve(fs);

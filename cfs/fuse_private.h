@@ -75,7 +75,8 @@ struct StoreFs {
 	bool stopping; /* Changes are refused, because the mount is about to go. */
 	struct fuse_session *session;
 	struct fuse_buf buffer;
-	guint source; /* 0: none. */
+	guint source;         /* 0: none. */
+	guint overdue_source; /* Looks for requests that wait too long; 0: none waits. */
 	Inval *inval;
 	GHashTable *known;    /* Kernel's number -> how often it was told of it. */
 	GHashTable *files;    /* Inode -> OpenFile*. */
@@ -202,6 +203,8 @@ struct Request {
 	bool append;
 	bool clears; /* Carries out the truncation of handle. */
 	unsigned n_tries;
+	bool given_up;    /* The caller was told -EIO; what comes concerns nobody any more. */
+	int64_t since_us; /* Monotonic. */
 	uint64_t offset;
 	GBytes *data;    /* What is written. */
 	size_t size;     /* How much of that is the caller's. */

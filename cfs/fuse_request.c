@@ -8,6 +8,11 @@
  * time somebody else has renamed the file in between. */
 #define TRIES_MAX 16
 
+/* How long a caller waits for a change at most.  The replica answers sooner what it has no view for;
+ * this is for changes that no disk takes, as when all are full: a caller that waits for a file system
+ * cannot even be killed. */
+#define OVERDUE_US (10 * G_USEC_PER_SEC)
+
 /* --- Open files ---------------------------------------------------------------------------- */
 
 typedef struct Deferred {
@@ -155,6 +160,11 @@ static void request_answer(ChangeToken *token, int result)
 {
 	Request *request = (Request *)token;
 
+	if (request->given_up) {
+		request_free(request);
+		return;
+	}
+
 	/* The operation names the file by path and inode; somebody has renamed or removed it
 	 * before its turn. */
 	if (result == -ENOENT && request->type != OP_INVALID && request->n_tries++ < TRIES_MAX) {
@@ -162,6 +172,30 @@ static void request_answer(ChangeToken *token, int result)
 		return;
 	}
 	request_done(request, result);
+}
+
+static gboolean on_overdue(gpointer data)
+{
+	StoreFs *fs = data;
+	int64_t now_us = g_get_monotonic_time();
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, fs->requests);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		Request *request = key;
+
+		if (!request->req || now_us < request->since_us + OVERDUE_US)
+			continue;
+		(void)fuse_reply_err(request->req, EIO);
+		request->req = NULL;
+		request->given_up = true;
+	}
+	if (g_hash_table_size(fs->requests) > 0)
+		return G_SOURCE_CONTINUE;
+
+	fs->overdue_source = 0;
+	return G_SOURCE_REMOVE;
 }
 
 Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result))
@@ -173,7 +207,10 @@ Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result
 	request->req = req;
 	request->finish = finish;
 	request->mtime_s = -1;
+	request->since_us = g_get_monotonic_time();
 	(void)g_hash_table_add(request->fs->requests, request);
+	if (!request->fs->overdue_source && !request->fs->stopping)
+		request->fs->overdue_source = g_timeout_add_seconds(1, on_overdue, request->fs);
 	return request;
 }
 

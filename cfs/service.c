@@ -271,14 +271,26 @@ static const Tree *backend_tree(void *data)
 	return replica_tree(((Service *)data)->replica);
 }
 
+/* Where no other disk can stand in for ours, its error is the answer. */
 static int backend_writable(void *data)
 {
-	return replica_writable(((Service *)data)->replica);
+	const Service *service = data;
+	ReplicaStatus status;
+
+	if (service->disk_complaint < 0) {
+		replica_status(service->replica, &status);
+		if (status.need == 1)
+			return service->disk_complaint;
+	}
+	return replica_writable(service->replica);
 }
 
 static int backend_submit(void *data, Op *op, ChangeToken *token)
 {
-	return replica_submit(((Service *)data)->replica, op, token);
+	Service *service = data;
+	int r = backend_writable(service);
+
+	return r < 0 ? r : replica_submit(service->replica, op, token);
 }
 
 static void update_digest(Service *service, const Tree *tree)
