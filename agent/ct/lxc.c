@@ -21,10 +21,10 @@
 /* Of the LXC log only the beginning is looked at: the first error is the cause of the others. */
 #define LOG_TEXT_MAX (4 * 1024 * 1024)
 
-/* For a monitor's life PATH leads nowhere.  liblxc looks there for newuidmap and newgidmap, set-uid
- * helpers meant for users without rights.  Where it finds none, root writes the id map itself: no
- * entry in /etc/subuid is needed, and four processes less are started. */
-#define PATH_WITHOUT_HELPERS "/nonexistent"
+/* PATH for a monitor's life: where apparmor_parser is, and newuidmap and newgidmap are not.  Those are
+ * set-uid helpers meant for users without rights; where liblxc finds none, root writes the id map
+ * itself: no entry in /etc/subuid is needed, and four processes less are started. */
+#define PATH_WITHOUT_HELPERS "/usr/sbin:/sbin"
 
 /* Exit statuses of a program that could not be run, as shells have them. */
 #define STATUS_NOT_EXECUTABLE 126
