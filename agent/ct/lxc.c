@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/ct/lxc.h"
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +42,30 @@ static LxcContainer *container_free(LxcContainer *container)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LxcContainer, container_free)
 
+/* liblxc 5 prints its errors on standard error however quiet it is told to be.  That may be the user's
+ * terminal; the reasons that count are read from the log.  Returns what unmute() needs. */
+static int mute(void)
+{
+	auto_close int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	auto_close int saved_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	if (null_fd < 0 || saved_fd < 0 || dup2(null_fd, STDERR_FILENO) < 0)
+		return -1;
+	return fd_steal(&saved_fd);
+}
+
+static void unmute(int saved_fd)
+{
+	if (saved_fd < 0)
+		return;
+	(void)dup2(saved_fd, STDERR_FILENO);
+	(void)close(saved_fd);
+}
+
 static int open_container(unsigned vmid, LxcContainer **ret, GError **err)
 {
 	g_autofree char *name = g_strdup_printf("%u", vmid);
 	g_autoptr(LxcContainer) container = NULL;
-	/* liblxc would print its errors on standard error, which may be the user's terminal. */
 	struct lxc_log log = {.name = name, .file = "none", .level = "ERROR", .quiet = true};
 
 	(void)lxc_log_init(&log);
@@ -106,6 +126,7 @@ int ct_lxc_start(unsigned vmid, bool debug, GError **err)
 	g_autofree char *path = g_strdup(g_getenv("PATH"));
 	g_autoptr(LxcContainer) container = NULL;
 	bool started;
+	int saved_fd;
 
 	open_log(log_path, debug);
 	container = lxc_container_new(name, PATH_LXC);
@@ -120,7 +141,9 @@ int ct_lxc_start(unsigned vmid, bool debug, GError **err)
 		return err_set(err, EIO, "cannot prepare the start of container %u", vmid);
 
 	(void)g_setenv("PATH", PATH_WITHOUT_HELPERS, TRUE);
+	saved_fd = mute();
 	started = container->start(container, 0, NULL);
+	unmute(saved_fd);
 	if (path)
 		(void)g_setenv("PATH", path, TRUE);
 	else
@@ -137,12 +160,16 @@ int ct_lxc_start(unsigned vmid, bool debug, GError **err)
 int ct_lxc_kill(unsigned vmid, GError **err)
 {
 	g_autoptr(LxcContainer) container = NULL;
-	int r;
+	int saved_fd, r;
+	bool done;
 
 	r = open_container(vmid, &container, err);
 	if (r < 0)
 		return r;
-	if (!container->stop(container))
+	saved_fd = mute();
+	done = container->stop(container);
+	unmute(saved_fd);
+	if (!done)
 		return err_set(err, EIO, "cannot stop container %u", vmid);
 	return 0;
 }
@@ -150,12 +177,16 @@ int ct_lxc_kill(unsigned vmid, GError **err)
 int ct_lxc_shutdown(unsigned vmid, GError **err)
 {
 	g_autoptr(LxcContainer) container = NULL;
-	int r;
+	int saved_fd, r;
+	bool done;
 
 	r = open_container(vmid, &container, err);
 	if (r < 0)
 		return r;
-	if (!container->shutdown(container, 0))
+	saved_fd = mute();
+	done = container->shutdown(container, 0);
+	unmute(saved_fd);
+	if (!done)
 		return err_set(err, EIO, "cannot ask container %u to shut down", vmid);
 	return 0;
 }
