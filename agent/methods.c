@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "agent/ct/formats.h"
 #include "agent/ct/options.h"
 #include "base/err.h"
 #include "base/macro.h"
@@ -93,11 +94,11 @@ static int check_command(const char *value, GError **err)
 /* --- parameters that several methods have ------------------------------------------------------
  */
 
-#define PARAM_VMID(more_flags, text)                                                           \
-	{                                                                                      \
-		.name = "vmid", .type = SCHEMA_STRING, .flags = (more_flags), .length_max = 9, \
-		.format_description = "<integer> (100 - 999999999)", .check = check_vmid,      \
-		.description = (text),                                                         \
+#define PARAM_VMID(more_flags, text)                                                            \
+	{                                                                                       \
+		.name = "vmid", .type = SCHEMA_STRING, .flags = (more_flags), .length_max = 64, \
+		.format_description = "<integer> (100 - 999999999)", .check = check_vmid,       \
+		.description = (text),                                                          \
 	}
 
 #define PARAM_STORAGE(more_flags, text)                                            \
@@ -227,6 +228,7 @@ static const SchemaOption create_params[] = {
 	{
 		.name = "ssh-public-keys",
 		.type = SCHEMA_STRING,
+		.check = format_ssh_keys,
 		.length_max = 65536,
 		.format_description = "<filepath>",
 		.description = "Keys for root's authorized_keys, one a line",

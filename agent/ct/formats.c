@@ -239,6 +239,13 @@ int format_guest_path(const char *value, GError **err)
 	return 0;
 }
 
+int format_mount_target(const char *value, GError **err)
+{
+	if (!value[strspn(value, "/")])
+		return err_set(err, EINVAL, "'%s' is where the root volume is mounted", value);
+	return format_guest_path(value, err);
+}
+
 /* A storage's name: two characters or more, a letter first, a letter or digit last. */
 static bool is_storage_id(const char *text, size_t length)
 {
@@ -429,6 +436,36 @@ int format_environment(const char *value, GError **err)
 				return err_set(err, EINVAL,
 					"the value of environment variable '%.*s' has a control character",
 					(int)(equals - *variable), *variable);
+	}
+	return 0;
+}
+
+/* Whether words[0] and words[1] are the type and the data of a key: all of them begin with the length of
+ * the type's name, which base64 makes "AAAA". */
+static bool is_ssh_key(char *const *words)
+{
+	static const char *const types[] = {"ssh-", "ecdsa-", "sk-"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(types); i++)
+		if (g_str_has_prefix(words[0], types[i]))
+			return words[1] && g_str_has_prefix(words[1], "AAAA");
+	return false;
+}
+
+int format_ssh_keys(const char *value, GError **err)
+{
+	g_auto(GStrv) lines = g_strsplit(value, "\n", -1);
+
+	for (unsigned i = 0; lines[i]; i++) {
+		const char *line = g_strstrip(lines[i]);
+		g_auto(GStrv) words = g_strsplit_set(line, " \t", -1);
+		bool good = !*line || *line == '#';
+
+		/* Options may stand before the type. */
+		for (char **word = words; !good && *word; word++)
+			good = is_ssh_key(word);
+		if (!good)
+			return err_set(err, EINVAL, "line %u is not an SSH public key", i + 1);
 	}
 	return 0;
 }

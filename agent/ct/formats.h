@@ -22,7 +22,8 @@ int format_nameserver_list(const char *value, GError **err);
 /* Volumes, files and devices. */
 int format_volume(const char *value, GError **err);        /* Volume, path or STORAGE:SIZE. */
 int format_volume_id(const char *value, GError **err);     /* STORAGE:NAME only. */
-int format_guest_path(const char *value, GError **err);    /* Where a volume is mounted. */
+int format_guest_path(const char *value, GError **err);    /* Without "." and "..". */
+int format_mount_target(const char *value, GError **err);  /* Where a volume is mounted. */
 int format_device_path(const char *value, GError **err);   /* Below /dev. */
 int format_octal_mode(const char *value, GError **err);    /* 0NNN */
 int format_mount_options(const char *value, GError **err); /* List with semicolons. */
@@ -35,6 +36,7 @@ int format_tags(const char *value, GError **err);
 int format_timezone(const char *value, GError **err);
 int format_command_line(const char *value, GError **err);
 int format_environment(const char *value, GError **err); /* NAME=VALUE, one a line. */
+int format_ssh_keys(const char *value, GError **err);    /* A file authorized_keys. */
 
 char *canonical_tags(const char *value);       /* Lower case, each once, sorted, joined by ";". */
 char *canonical_space_list(const char *value); /* Joined by one space. */

@@ -140,7 +140,7 @@ const SchemaOption ct_mp_props[] = {
 	VOLUME_PROPS,
 	{.name = "mp",
 		.flags = SCHEMA_REQUIRED,
-		.check = format_guest_path,
+		.check = format_mount_target,
 		.format_description = "<path>",
 		.description = "Where the volume is mounted inside the container"},
 	{.name = "backup", BOOLEAN("0"), .description = "Whether backups include the volume"},

@@ -207,10 +207,10 @@ def test_agent_that_is_away_is_said(node):
 
 
 def test_keys_are_read_from_their_file(node):
-    node.write("/tmp/keys.pub", "ssh-ed25519 AAAA one\nssh-rsa BBBB two\n")
+    node.write("/tmp/keys.pub", "ssh-ed25519 AAAA one\nssh-rsa AAAAB two\n")
     lines = output(node, "pct", "create", "300", "local:vztmpl/x.tar", "--ssh-public-keys",
                    "/tmp/keys.pub", "-hostname", "web", "--unprivileged").splitlines()
-    assert "ssh-public-keys=ssh-ed25519 AAAA one" in lines and "ssh-rsa BBBB two" in lines
+    assert "ssh-public-keys=ssh-ed25519 AAAA one" in lines and "ssh-rsa AAAAB two" in lines
     assert "hostname=web" in lines and "unprivileged=1" in lines
     assert refused(node, "create", "300", "x", "--ssh-public-keys", "/tmp/none")[0] == (
         "cannot read ssh keys from '/tmp/none': No such file or directory")
