@@ -87,6 +87,14 @@ void job_warn(Job *job, const char *format, ...)
 		job_log_line("WARN: ", text);
 }
 
+void job_warn_all(Job *job, const GPtrArray *warnings)
+{
+	assert(job && warnings);
+
+	for (unsigned i = 0; i < warnings->len; i++)
+		job_warn(job, "%s", (const char *)warnings->pdata[i]);
+}
+
 bool job_aborted(const Job *job)
 {
 	assert(job);

@@ -71,6 +71,9 @@ void job_log(Job *job, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* "WARN: …", counted for the task's last line. */
 void job_warn(Job *job, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* The same for each sentence (char *) of warnings. */
+void job_warn_all(Job *job, const GPtrArray *warnings);
+
 /* Whether the work should be given up.  Long work asks between its steps, cleans up and fails with
  * job_abort_error(); a signal has then already interrupted what it waited in (EINTR).  Work that
  * does not listen is killed ten seconds later, and cleaned up by job `recover`. */

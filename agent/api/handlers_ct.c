@@ -32,10 +32,24 @@ static int get_list(ApiCall *call, json_t **ret_data, GError **err)
 	return 0;
 }
 
+/* Adds what was found odd to the answer. */
+static void warn(ApiCall *call, const GPtrArray *warnings)
+{
+	json_t *list;
+
+	if (warnings->len == 0)
+		return;
+	list = json_array();
+	for (unsigned i = 0; i < warnings->len; i++)
+		(void)json_array_append_new(list, json_string(warnings->pdata[i]));
+	call->extra = json_pack("{s:o}", "warnings", list);
+}
+
 static int get_config(ApiCall *call, json_t **ret_data, GError **err)
 {
 	bool current = api_param_boolean(call, "current", false);
 	const char *snapshot = api_param(call, "snapshot");
+	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(CtConfig) config = NULL;
 	g_autofree char *digest = NULL;
 	const CtSection *section;
@@ -44,9 +58,10 @@ static int get_config(ApiCall *call, json_t **ret_data, GError **err)
 	if (current && snapshot)
 		return err_set(err, EINVAL, "snapshot and current exclude each other");
 	r = ct_file_load(&call->agent->store, api_param(call, "node"), call->vmid, &config, &digest,
-		NULL, err);
+		warnings, err);
 	if (r < 0)
 		return r;
+	warn(call, warnings);
 
 	section = snapshot ? ct_config_snapshot(config, snapshot) : ct_config_current(config);
 	if (!section)

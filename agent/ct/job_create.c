@@ -222,6 +222,21 @@ static int get_request(const Create *create, const char *key, PropString **ret_p
 	return r < 0 ? err_prefix(err, r, "%s", key) : 0;
 }
 
+/* A directory of the host can be a root, but what is in it must not be unpacked over: it may be the
+ * wrong one. */
+static int check_root_directory(const char *path, GError **err)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	if (!dir)
+		return 0;
+	while ((name = g_dir_read_name(dir)))
+		if (!str_equal(name, "lost+found"))
+			return err_set(err, ENOTEMPTY, "directory '%s' is not empty", path);
+	return 0;
+}
+
 /* Every storage must be good for containers, before the first volume is made on any of them.  Their
  * names are appended to names. */
 static int check_volumes(const Create *create, GPtrArray *names, GError **err)
@@ -245,10 +260,11 @@ static int check_volumes(const Create *create, GPtrArray *names, GError **err)
 		if (is_request)
 			name = g_strdup(request.storage);
 		else if (volume[0] == '/')
-			continue;
+			r = str_equal(keys->pdata[i], "rootfs") ? check_root_directory(volume, err)
+								: 0;
 		else
 			r = volume_id_parse(volume, &name, &rest, err);
-		if (r >= 0)
+		if (r >= 0 && name)
 			r = storage_require(create->storages, name, create->job->node,
 				STORAGE_CONTENT_ROOTDIR, &storage, err);
 		if (r < 0)
@@ -384,8 +400,7 @@ static int fill_root(Create *create, GError **err)
 
 	r = ct_setup(create->job->vmid, GUEST_PHASE_POST_CREATE, &secrets, create->idmap,
 		create->section, create->rootfs_path, warnings, err);
-	for (unsigned i = 0; i < warnings->len; i++)
-		job_warn(create->job, "%s", (const char *)warnings->pdata[i]);
+	job_warn_all(create->job, warnings);
 	return r;
 }
 

@@ -31,7 +31,7 @@ int job_set(Job *job, json_t **ret_result, GError **err)
 	if (r >= 0)
 		r = cleanup_dead(job, job->vmid, NULL, err);
 	if (r >= 0)
-		r = ct_file_load(&store, NULL, job->vmid, &config, &digest, NULL, err);
+		r = ct_file_load(&store, NULL, job->vmid, &config, &digest, warnings, err);
 	if (r >= 0)
 		r = storage_set_load(&storages, err);
 	if (r < 0)
@@ -39,8 +39,7 @@ int job_set(Job *job, json_t **ret_result, GError **err)
 
 	ct_host_env_init(&host, job, storages);
 	r = ct_change_stage(config, job->params, digest, &host.env, warnings, err);
-	for (unsigned i = 0; i < warnings->len; i++)
-		job_warn(job, "%s", (const char *)warnings->pdata[i]);
+	job_warn_all(job, warnings);
 	if (r < 0)
 		return r;
 	return pending_apply_to(job, job->vmid, config, ct_state_running(job->vmid), err);

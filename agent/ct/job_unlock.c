@@ -11,6 +11,7 @@
 int job_unlock(Job *job, json_t **ret_result, GError **err)
 {
 	CtStore store = ct_store_local(job->node);
+	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(CtConfig) config = NULL;
 	auto_close int lock_fd = -1;
 	int r;
@@ -18,10 +19,11 @@ int job_unlock(Job *job, json_t **ret_result, GError **err)
 	r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
-	r = ct_file_load(&store, NULL, job->vmid, &config, NULL, NULL, err);
+	r = ct_file_load(&store, NULL, job->vmid, &config, NULL, warnings, err);
 	if (r >= 0)
 		r = ct_lock_remove(ct_config_current(config), NULL, err);
 	if (r < 0)
 		return r;
+	job_warn_all(job, warnings);
 	return ct_file_replace(&store, job->vmid, config, err);
 }

@@ -147,11 +147,12 @@ int pending_apply_to(Job *job, unsigned vmid, CtConfig *config, bool running, GE
 
 int pending_apply(Job *job, const CtStore *store, unsigned vmid, GError **err)
 {
+	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(CtConfig) config = NULL;
 	g_autoptr(GPtrArray) requests = NULL;
 	int r;
 
-	r = ct_file_load(store, NULL, vmid, &config, NULL, NULL, err);
+	r = ct_file_load(store, NULL, vmid, &config, NULL, warnings, err);
 	if (r < 0)
 		return r;
 	if (ct_section_is_empty(ct_config_pending(config)))
@@ -159,5 +160,8 @@ int pending_apply(Job *job, const CtStore *store, unsigned vmid, GError **err)
 	requests = ct_staged_requests(config);
 	if (requests->len > 0 && !job)
 		return 0;
+	/* What could not be read will not be in the new file. */
+	if (job)
+		job_warn_all(job, warnings);
 	return apply(job, store, vmid, config, false, err);
 }
