@@ -145,6 +145,39 @@ static void remove_below(const char *base, const char *prefix, unsigned vmid, bo
 	}
 }
 
+char *ct_cgroup_dup_own(void)
+{
+	char *text = NULL;
+
+	(void)file_read("/proc/self/cgroup", CGROUP_TEXT_MAX, &text, NULL);
+	return text;
+}
+
+void ct_cgroup_go_back(const char *own)
+{
+	g_auto(GStrv) lines = g_strsplit(own ?: "", "\n", -1);
+
+	for (unsigned i = 0; lines[i]; i++) {
+		g_auto(GStrv) fields = g_strsplit(lines[i], ":", 3);
+		g_auto(GStrv) controllers = NULL;
+		g_autofree char *mount = NULL;
+		g_autofree char *path = NULL;
+		auto_close int fd = -1;
+
+		if (g_strv_length(fields) != 3)
+			continue;
+		controllers = g_strsplit(fields[1], ",", 2);
+		mount = find_mount(*fields[1] ? 1 : 2, *fields[1] ? controllers[0] : "");
+		if (!mount)
+			continue;
+		path = g_build_filename(mount, fields[2], "cgroup.procs", NULL);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		/* A hierarchy of which we see no part keeps us where we are. */
+		if (fd >= 0)
+			(void)!write(fd, "0", 1);
+	}
+}
+
 /* operation as of flock(2). */
 static int lock_common(int operation, int *ret_fd)
 {

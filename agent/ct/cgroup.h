@@ -30,6 +30,13 @@ char *cgroup_text_find(const char *text, const char *controller, unsigned *ret_v
  * being started. */
 void ct_cgroup_remove_leftovers(const char *prefix, unsigned vmid);
 
+/* The cgroups that this process lives in, for ct_cgroup_go_back(); owned by the caller, NULL when they
+ * cannot be read. */
+char *ct_cgroup_dup_own(void);
+
+/* Moves this process back there (NULL: stays). */
+void ct_cgroup_go_back(const char *own);
+
 /* Keeps the common directories from being removed until *ret_fd is closed: liblxc makes them and
  * then a container's own below them, and must not find them gone in between. */
 int ct_cgroup_hold(int *ret_fd);

@@ -13,6 +13,7 @@
 #include <lxc/attach_options.h>
 #include <lxc/lxccontainer.h>
 
+#include "agent/ct/cgroup.h"
 #include "agent/ct/state.h"
 #include "base/err.h"
 #include "base/fileutil.h"
@@ -124,6 +125,7 @@ int ct_lxc_start(unsigned vmid, bool debug, GError **err)
 	g_autofree char *log = NULL;
 	g_autofree char *reason = NULL;
 	g_autofree char *path = g_strdup(g_getenv("PATH"));
+	g_autofree char *cgroups = ct_cgroup_dup_own();
 	g_autoptr(LxcContainer) container = NULL;
 	bool started;
 	int saved_fd;
@@ -144,6 +146,9 @@ int ct_lxc_start(unsigned vmid, bool debug, GError **err)
 	saved_fd = mute();
 	started = container->start(container, 0, NULL);
 	unmute(saved_fd);
+	/* liblxc has put its caller into the monitor's cgroup, which must not be in use when what a
+	 * failed start has left is removed. */
+	ct_cgroup_go_back(cgroups);
 	if (path)
 		(void)g_setenv("PATH", path, TRUE);
 	else

@@ -33,6 +33,8 @@ def test_wrong_ctid(lab, n1, vmid):
     ["--unprivileged=perhaps"],
     ["--rootfs"],
     ["--description", "x" * 20000],
+    ["--mp0", "local:1,mp=/"],
+    ["--ssh-public-keys", "/etc/hostname"],
 ])
 def test_wrong_option(lab, n1, option):
     said = refused(lab, n1, ["pct", "create", "100", lab.busybox, "--rootfs", "local:1", *option])
@@ -45,6 +47,29 @@ def test_wrong_option(lab, n1, option):
 ])
 def test_wrong_root(lab, n1, rootfs):
     refused(lab, n1, ["pct", "create", "100", lab.busybox, "--rootfs", rootfs])
+
+
+def test_root_that_is_not_empty(lab, n1):
+    said = refused(lab, n1, ["pct", "create", "100", lab.busybox, "--unprivileged", "0", "--rootfs", "/etc"])
+    assert "not empty" in said
+
+
+def test_start_that_lxc_refuses_says_so_in_one_line(lab, n1):
+    net = "name=eth0,bridge=vmbr0"
+    create(n1, 100, lab.busybox, "--net0", net, "--net1", net)
+    said = refused(lab, n1, ["pct", "start", "100"], "cannot start CT 100")
+    assert len(said.splitlines()) == 1, said
+
+
+def test_lines_that_get_lost_are_named(lab, n1):
+    create(n1, 100, lab.busybox)
+    n1.ok(["sh", "-c", "printf 'no line\\nmine: 1\\n' >> /etc/pve/lxc/100.conf"])
+    for command in (["config", "100"], ["set", "100", "--cores", "1"]):
+        done = n1.run(["pct", *command])
+        assert done.returncode == 0
+        assert [line.startswith("WARN: line ") for line in done.stderr.splitlines()] == [True, True]
+    text = n1.ok(["cat", "/etc/pve/lxc/100.conf"])
+    assert "mine: 1" in text and "no line" not in text
 
 
 def test_unknown_storage(lab, n1):
