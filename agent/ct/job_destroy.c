@@ -11,13 +11,15 @@
 #include "agent/ct/lifecycle.h"
 #include "agent/ct/quorum.h"
 #include "agent/ct/state.h"
+#include "agent/ct/volumes.h"
 #include "agent/storage/storage.h"
 #include "base/err.h"
 #include "base/macro.h"
 
 /* Volumes of this id on any storage that its configuration does not know. */
-static int free_unreferenced(Job *job, GError **err)
+static int free_unreferenced(Job *job, CtConfig *config, GError **err)
 {
+	g_autoptr(GPtrArray) named = ct_volume_collect(config);
 	g_autoptr(StorageSet) set = NULL;
 	g_autoptr(GPtrArray) storages = NULL;
 	int r;
@@ -38,6 +40,8 @@ static int free_unreferenced(Job *job, GError **err)
 
 			/* A backup carries the id too, and is all the more worth keeping now. */
 			if (!(info->content & (STORAGE_CONTENT_ROOTDIR | STORAGE_CONTENT_IMAGES)))
+				continue;
+			if (g_ptr_array_find_with_equal_func(named, info->volid, g_str_equal, NULL))
 				continue;
 			job_log(job, "Freeing unreferenced volume '%s'", info->volid);
 			r = volume_free(set, info->volid, err);
@@ -98,7 +102,7 @@ int job_vzdestroy(Job *job, json_t **ret_result, GError **err)
 	ct_section_set(ct_config_current(config), "lock", "destroyed");
 	r = ct_file_replace(&store, job->vmid, config, err);
 	if (r >= 0 && job_param_boolean(job, "destroy-unreferenced-disks", false))
-		r = free_unreferenced(job, err);
+		r = free_unreferenced(job, config, err);
 	if (r >= 0)
 		r = cleanup_destroy(job, job->vmid, config, err);
 	/* An orderly failure is not to be recovered from: the lock tells, and the user decides. */
