@@ -279,17 +279,22 @@ static int call_check_container(const ApiCall *call, GError **err)
 {
 	const char *node = api_param(call, "node");
 	g_autofree char *path = NULL;
+	int r, found;
 
 	if (!strstr(call->method->path, "{vmid}"))
 		return 0;
 	path = ct_file_path(&call->agent->store, node, call->vmid);
-	if (access(path, F_OK) == 0)
+	found = RET_ERRNO(access(path, F_OK));
+	if (found >= 0)
 		return 0;
-	if (errno == ENOENT)
+	r = ct_store_require(&call->agent->store, err);
+	if (r < 0)
+		return r;
+	if (found == -ENOENT)
 		return err_set(err, ENOENT,
 			"configuration file 'nodes/%s/lxc/%u.conf' does not exist", node,
 			call->vmid);
-	return err_set_errno(err, -errno, "cannot read '%s'", path);
+	return err_set_errno(err, found, "cannot read '%s'", path);
 }
 
 static int call_dispatch(ApiCall *call, GError **err)

@@ -40,7 +40,7 @@ static int load_view(const char *path, char **ret, GError **err)
 {
 	int r = file_read(path, VIEW_SIZE_MAX, ret, NULL);
 
-	if (r == -ENOENT)
+	if (r == -ENOENT || r == -ENOTCONN)
 		return err_set(err, ENOTCONN, "the configuration store is not mounted on '%s'",
 			PATH_STORE);
 	if (r < 0)

@@ -37,6 +37,21 @@ static int store_failed(GError **err, int r, const char *what, unsigned vmid)
 	return err_set_errno(err, r, "cannot %s configuration file of CT %u", what, vmid);
 }
 
+static int set_not_mounted(const CtStore *store, GError **err)
+{
+	return err_set(err, ENOTCONN, "the cluster's store is not mounted on '%s'", store->root);
+}
+
+int ct_store_require(const CtStore *store, GError **err)
+{
+	g_autofree char *path = NULL;
+
+	assert(store && store->root);
+
+	path = g_build_filename(store->root, ".vmlist", NULL);
+	return access(path, F_OK) < 0 ? set_not_mounted(store, err) : 0;
+}
+
 static char *node_directory(const CtStore *store, const char *node)
 {
 	assert(store && store->root && store->node);
@@ -62,6 +77,12 @@ int ct_file_load(const CtStore *store, const char *node, unsigned vmid, CtConfig
 	assert(ret);
 
 	r = file_read(path, CT_CONFIG_SIZE_MAX, &text, &size);
+	if (r == -ENOENT || r == -ENOTCONN) {
+		int mounted = ct_store_require(store, err);
+
+		if (mounted < 0)
+			return mounted;
+	}
 	if (r < 0)
 		return store_failed(err, r, "read", vmid);
 	r = ct_config_parse(text, size, false, ret, warnings, err);
@@ -103,9 +124,8 @@ static int vmlist_find(
 	int r;
 
 	r = file_read(path, VMLIST_SIZE_MAX, &text, &size);
-	if (r == -ENOENT)
-		return err_set(
-			err, ENOENT, "the cluster's store is not mounted on '%s'", store->root);
+	if (r == -ENOENT || r == -ENOTCONN)
+		return set_not_mounted(store, err);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot read '%s'", path);
 
@@ -264,9 +284,13 @@ int ct_file_list(const CtStore *store, const char *node, GArray **ret, GError **
 	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(unsigned));
 	g_autoptr(GDir) directory = NULL;
 	const char *name;
+	int r;
 
 	assert(ret);
 
+	r = ct_store_require(store, err);
+	if (r < 0)
+		return r;
 	/* A node that never had a container has no directory. */
 	directory = g_dir_open(path, 0, NULL);
 	while (directory && (name = g_dir_read_name(directory))) {

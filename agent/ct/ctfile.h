@@ -28,6 +28,11 @@ typedef struct CtStore {
 /* The store of this machine for node, which is borrowed. */
 CtStore ct_store_local(const char *node);
 
+/* -ENOTCONN when the store is not there: one that is not mounted looks like one without files, and a mount
+ * that has died refuses everything; neither says that there is no such container.  What reads below
+ * asks this when it finds nothing. */
+int ct_store_require(const CtStore *store, GError **err);
+
 /* Where the file of vmid is when node owns it (NULL: this node); owned by the caller. */
 char *ct_file_path(const CtStore *store, const char *node, unsigned vmid);
 

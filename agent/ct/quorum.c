@@ -31,7 +31,7 @@ int quorum_require(GError **err)
 	int r;
 
 	r = file_read(PATH_STORE "/.members", MEMBERS_SIZE_MAX, &text, NULL);
-	if (r == -ENOENT)
+	if (r == -ENOENT || r == -ENOTCONN)
 		return err_set(
 			err, ENOTCONN, "the cluster's store is not mounted on '%s'", PATH_STORE);
 	if (r >= 0)

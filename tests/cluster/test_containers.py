@@ -174,11 +174,32 @@ def test_an_id_taken_on_another_node_is_refused(lab, n1, n2):
     assert footprints(lab) == before
 
 
+def test_a_store_that_is_away_is_not_taken_for_an_empty_one(lab, n1):
+    create(n1, 100, lab.busybox)
+    n1.service("stop", "atoll-cfs")
+    try:
+        for command in (["list"], ["config", "100"], ["start", "100"], ["destroy", "100"]):
+            done = n1.run(["pct", *command])
+            assert done.returncode != 0 and "is not mounted on" in done.stderr, done
+    finally:
+        n1.service("start", "atoll-cfs")
+    lab.wait_formed()
+
+
+def test_destroy_with_unreferenced_volumes_names_those_only(lab, n1):
+    create(n1, 100, lab.busybox)
+    n1.ok(["cp", "/var/lib/vz/images/100/vm-100-disk-0.raw", "/var/lib/vz/images/100/vm-100-disk-7.raw"])
+    said = n1.ok(["pct", "destroy", "100", "--destroy-unreferenced-disks"])
+    assert "disk-7" in said and "disk-0" not in said
+    assert n1.ok(["ls", "/var/lib/vz/images"]) == ""
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 
 def test_a_node_cut_off_says_why_and_goes_on_reading(lab, n1, n3):
     create(n1, 100, lab.busybox)
+    create(n3, 301, lab.busybox, "--start", "1")
     before = footprints(lab)
     with lab.locked():
         lab.partition(["n1,n2", "|", "n3"])
@@ -191,6 +212,9 @@ def test_a_node_cut_off_says_why_and_goes_on_reading(lab, n1, n3):
     assert done.returncode != 0
     assert "no quorum" in done.stderr
     assert "100.conf" in n3.ok(["ls", "/etc/pve/nodes/n1/lxc"])
+    # It could be stopped, but not started again.
+    assert "no quorum" in n3.run(["pct", "reboot", "301"]).stderr
+    assert status(n3, 301) == "running"
     assert footprints(lab)["n3"] == before["n3"]
     # The majority goes on.
     n1.ok(["pct", "set", "100", "--hostname", "goes-on"])

@@ -177,7 +177,25 @@ static void a_damaged_or_missing_list_is_an_error(void **state)
 	assert_int_equal(ct_file_find(&f->store, 100, &node, NULL), -ENOENT);
 
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(ct_file_create(&f->store, 100, config, NULL), -ENOENT);
+	assert_int_equal(ct_file_create(&f->store, 100, config, NULL), -ENOTCONN);
+}
+
+static void a_store_that_is_away_is_not_an_empty_one(void **state)
+{
+	struct fixture *f = *state;
+	g_autofree char *path = g_build_filename(f->root, ".vmlist", NULL);
+	g_autoptr(GError) error = NULL;
+	CtConfig *config = NULL;
+	GArray *ids = NULL;
+	char *node = NULL;
+
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(
+		ct_file_load(&f->store, NULL, 100, &config, NULL, NULL, &error), -ENOTCONN);
+	assert_non_null(strstr(error->message, "is not mounted on"));
+	assert_int_equal(ct_file_list(&f->store, NULL, &ids, NULL), -ENOTCONN);
+	assert_int_equal(ct_file_find(&f->store, 100, &node, NULL), -ENOTCONN);
+	assert_true(!config && !ids && !node);
 }
 
 static void a_second_holder_of_the_lock_times_out(void **state)
@@ -242,6 +260,7 @@ int main(void)
 		TEST(lists_have_ids_in_order_and_nothing_else),
 		TEST(owners_are_found_in_the_list_of_guests),
 		TEST(a_damaged_or_missing_list_is_an_error),
+		TEST(a_store_that_is_away_is_not_an_empty_one),
 		TEST(a_second_holder_of_the_lock_times_out),
 		cmocka_unit_test(a_locked_container_says_by_what),
 		cmocka_unit_test(a_protected_container_refuses),
