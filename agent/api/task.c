@@ -25,8 +25,7 @@ typedef struct Task {
 	char *text;           /* The UPID as text. */
 	unsigned exit_source; /* Fires when the worker ends. */
 	unsigned kill_source; /* Fires TASK_ABORT_MS after a request to abort; 0: none. */
-	unsigned log_source;  /* Fires when the log changes; 0: nobody watches. */
-	int inotify_fd;       /* Owned; -1: nobody watches. */
+	int log_watch;        /* Of the set's inotify; -1: nobody watches. */
 	GPtrArray *watchers;  /* Of Watcher*. */
 	TaskLogCursor cursor; /* How far the log has been read. */
 } Task;
@@ -35,14 +34,15 @@ struct TaskSet {
 	TaskSetOptions options;
 	GHashTable *tasks; /* Text of UPID to Task. */
 	unsigned last_watcher_id;
+	int inotify_fd; /* Tells of changed logs; -1: could not be made. */
+	unsigned inotify_source;
 };
 
 static void task_stop_log_watch(Task *task)
 {
-	if (task->log_source)
-		g_source_remove(task->log_source);
-	task->log_source = 0;
-	fd_clear(&task->inotify_fd);
+	if (task->log_watch >= 0)
+		(void)inotify_rm_watch(task->set->inotify_fd, task->log_watch);
+	task->log_watch = -1;
 }
 
 static void task_free(void *data)
@@ -60,6 +60,61 @@ static void task_free(void *data)
 	g_free(task);
 }
 
+/* Watchers may leave, and new ones come, while they are called: hence a copy. */
+static void task_call_watchers(Task *task, bool running)
+{
+	g_autoptr(GArray) watchers = g_array_new(FALSE, FALSE, sizeof(Watcher));
+
+	for (unsigned i = 0; i < task->watchers->len; i++)
+		g_array_append_vals(watchers, task->watchers->pdata[i], 1);
+	for (unsigned i = 0; i < watchers->len; i++) {
+		const Watcher *called = &g_array_index(watchers, Watcher, i);
+
+		for (unsigned j = 0; j < task->watchers->len; j++) {
+			const Watcher *present = task->watchers->pdata[j];
+
+			if (present->id != called->id)
+				continue;
+			called->func(running, called->data);
+			break;
+		}
+	}
+}
+
+static Task *task_of_log_watch(TaskSet *set, int log_watch)
+{
+	GHashTableIter iter;
+	void *value;
+
+	g_hash_table_iter_init(&iter, set->tasks);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		Task *task = value;
+
+		if (task->log_watch == log_watch)
+			return task;
+	}
+	return NULL;
+}
+
+static gboolean task_set_on_log_change(int fd, GIOCondition condition, gpointer data)
+{
+	TaskSet *set = data;
+	/* Events of files have no name, so all have the size of the struct. */
+	struct inotify_event events[64];
+	ssize_t n;
+
+	while ((n = read(fd, events, sizeof(events))) > 0) {
+		for (size_t i = 0; i < (size_t)n / sizeof(events[0]); i++) {
+			/* NULL: the task has ended since. */
+			Task *task = task_of_log_watch(set, events[i].wd);
+
+			if (task)
+				task_call_watchers(task, true);
+		}
+	}
+	return G_SOURCE_CONTINUE;
+}
+
 TaskSet *task_set_new(const TaskSetOptions *options)
 {
 	TaskSet *set;
@@ -71,6 +126,13 @@ TaskSet *task_set_new(const TaskSetOptions *options)
 	set = g_new0(TaskSet, 1);
 	set->options = *options;
 	set->tasks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, task_free);
+
+	/* One for all tasks and for good: closing an inotify descriptor waits for a grace period of
+	 * the kernel, 15 ms in which the agent would stand still at the end of each task. */
+	set->inotify_fd = RET_ERRNO(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+	if (set->inotify_fd >= 0)
+		set->inotify_source =
+			g_unix_fd_add(set->inotify_fd, G_IO_IN, task_set_on_log_change, set);
 	return set;
 }
 
@@ -79,6 +141,9 @@ TaskSet *task_set_free(TaskSet *set)
 	if (!set)
 		return NULL;
 	g_hash_table_destroy(set->tasks);
+	if (set->inotify_source)
+		g_source_remove(set->inotify_source);
+	fd_clear(&set->inotify_fd);
 	g_free(set);
 	return NULL;
 }
@@ -144,27 +209,6 @@ static void task_record_end(TaskSet *set, const Upid *upid, const char *text, co
 		set->options.died(upid, text, set->options.data);
 }
 
-/* Watchers may leave, and new ones come, while they are called: hence a copy. */
-static void task_call_watchers(Task *task, bool running)
-{
-	g_autoptr(GArray) watchers = g_array_new(FALSE, FALSE, sizeof(Watcher));
-
-	for (unsigned i = 0; i < task->watchers->len; i++)
-		g_array_append_vals(watchers, task->watchers->pdata[i], 1);
-	for (unsigned i = 0; i < watchers->len; i++) {
-		const Watcher *called = &g_array_index(watchers, Watcher, i);
-
-		for (unsigned j = 0; j < task->watchers->len; j++) {
-			const Watcher *present = task->watchers->pdata[j];
-
-			if (present->id != called->id)
-				continue;
-			called->func(running, called->data);
-			break;
-		}
-	}
-}
-
 static void task_on_exit(int wait_status, void *data)
 {
 	Task *task = data;
@@ -188,7 +232,7 @@ static int task_add(TaskSet *set, const char *text)
 
 	task->set = set;
 	task->text = g_strdup(text);
-	task->inotify_fd = -1;
+	task->log_watch = -1;
 	task->watchers = g_ptr_array_new_with_free_func(g_free);
 	r = upid_parse(text, &task->upid, NULL);
 	assert(r == 0);
@@ -400,33 +444,14 @@ void task_set_abort(TaskSet *set, const char *type, unsigned vmid)
 	}
 }
 
-static gboolean task_on_log_change(int fd, GIOCondition condition, gpointer data)
-{
-	Task *task = data;
-	char events[4096];
-
-	/* Only that there were some matters. */
-	while (read(fd, events, sizeof(events)) > 0)
-		;
-	task_call_watchers(task, true);
-	return G_SOURCE_CONTINUE;
-}
-
 static int task_start_log_watch(Task *task)
 {
 	g_autofree char *path = upid_dup_log_path(task->set->options.directory, task->text);
 
-	task->inotify_fd = RET_ERRNO(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-	if (task->inotify_fd < 0)
-		return task->inotify_fd;
-	if (inotify_add_watch(task->inotify_fd, path, IN_MODIFY) < 0) {
-		int r = -errno;
-
-		fd_clear(&task->inotify_fd);
-		return r;
-	}
-	task->log_source = g_unix_fd_add(task->inotify_fd, G_IO_IN, task_on_log_change, task);
-	return 0;
+	if (task->set->inotify_fd < 0)
+		return task->set->inotify_fd;
+	task->log_watch = RET_ERRNO(inotify_add_watch(task->set->inotify_fd, path, IN_MODIFY));
+	return task->log_watch < 0 ? task->log_watch : 0;
 }
 
 unsigned task_watch(TaskSet *set, const char *upid, TaskFunc func, void *data)
@@ -442,7 +467,7 @@ unsigned task_watch(TaskSet *set, const char *upid, TaskFunc func, void *data)
 	if (!task)
 		return 0;
 	/* Without inotify the watcher still learns of the end. */
-	if (!task->log_source && task_start_log_watch(task) < 0)
+	if (task->log_watch < 0 && task_start_log_watch(task) < 0)
 		log_warning("Cannot watch the log of task %s", upid);
 
 	watcher = g_new0(Watcher, 1);
