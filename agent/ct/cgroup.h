@@ -26,8 +26,7 @@ char *cgroup_text_find(const char *text, const char *controller, unsigned *ret_v
 /* Removes the empty cgroup directories of container vmid that a power cut or an interrupted start
  * left in any hierarchy, below prefix ("" or a path without slashes around).  Without that, liblxc
  * refuses the name or takes another one.  The container must not be running; directories that still
- * hold processes stay.  Those that containers have in common go with the last one, unless one is
- * being started. */
+ * hold processes stay, and those that containers have in common. */
 void ct_cgroup_remove_leftovers(const char *prefix, unsigned vmid);
 
 /* The cgroups that this process lives in, for ct_cgroup_go_back(); owned by the caller, NULL when they
@@ -36,10 +35,6 @@ char *ct_cgroup_dup_own(void);
 
 /* Moves this process back there (NULL: stays). */
 void ct_cgroup_go_back(const char *own);
-
-/* Keeps the common directories from being removed until *ret_fd is closed: liblxc makes them and
- * then a container's own below them, and must not find them gone in between. */
-int ct_cgroup_hold(int *ret_fd);
 
 /* A number from file in a cgroup directory; fallback when it cannot be read or says "max". */
 uint64_t cgroup_read_number(const char *directory, const char *file, uint64_t fallback);

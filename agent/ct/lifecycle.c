@@ -232,7 +232,6 @@ static int prepare_start(Job *job, unsigned vmid, const LifecycleStart *options,
 int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GError **err)
 {
 	g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
-	auto_close int cgroup_fd = -1;
 	bool debug = false;
 	int r;
 
@@ -240,11 +239,7 @@ int lifecycle_start(Job *job, unsigned vmid, const LifecycleStart *options, GErr
 	if (r < 0)
 		return r;
 
-	r = ct_cgroup_hold(&cgroup_fd);
-	if (r < 0)
-		return err_set_errno(err, r, "cannot lock the cgroups of containers");
 	r = ct_lxc_start(vmid, debug, err);
-	fd_clear(&cgroup_fd);
 	if (r < 0)
 		return fail_start(vmid, r, err);
 	report_warnings(job, vmid, warnings);
