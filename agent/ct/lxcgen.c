@@ -462,6 +462,20 @@ static void put_addresses(Generator *g, unsigned index, const PropString *ps)
 	put_net_key(g, index, "flags", "up");
 }
 
+/* What a plain bridge does not give.  Without its VLAN a card would be in another network than was asked
+ * for; without the others it just does more than it should. */
+static int check_unsupported_net(Generator *g, const char *key, const PropString *ps)
+{
+	if (propstring_get(ps, "tag") || propstring_get(ps, "trunks"))
+		return err_set(
+			g->err, EOPNOTSUPP, "%s: VLANs (tag, trunks) are not supported", key);
+	if (propstring_get(ps, "rate"))
+		warn(g, "%s: a limit of bandwidth (rate) is not supported and has no effect", key);
+	if (propstring_get_boolean(ps, "firewall", false))
+		warn(g, "%s: the firewall is not supported and has no effect", key);
+	return 0;
+}
+
 static int put_net(Generator *g, const char *key)
 {
 	g_autoptr(PropString) ps = get_props(g->section, key);
@@ -479,7 +493,9 @@ static int put_net(Generator *g, const char *key)
 		return err_set(g->err, EINVAL,
 			"%s: name '%s' of the host's side would be longer than %d characters", key,
 			pair, IFNAMSIZ - 1);
-	r = get_mtu(g, index, ps, &mtu);
+	r = check_unsupported_net(g, key, ps);
+	if (r >= 0)
+		r = get_mtu(g, index, ps, &mtu);
 	if (r < 0)
 		return r;
 

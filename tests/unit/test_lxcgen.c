@@ -113,6 +113,8 @@ static const struct {
 } wrong[] = {
 	{"net0: name=eth0,bridge=vmbr0,mtu=1501\n",
 		"net0: mtu 1501 is larger than the 1500 of bridge 'vmbr0'"},
+	{"net0: name=eth0,bridge=vmbr0\nnet1: name=eth1,bridge=vmbr0,tag=5\n",
+		"net1: VLANs (tag, trunks) are not supported"},
 	{"dev0: /dev/nothing\n",
 		"dev0: cannot use device '/dev/nothing': No such file or directory"},
 	{"lxc.idmap: u 0 100000 65536\n", "id map has no group ids"},
@@ -145,6 +147,17 @@ static void names_of_interfaces_must_fit_the_kernel(void **state)
 	assert_int_equal(lxc_generate(999999999, section, &host, &too_long, NULL), -EINVAL);
 }
 
+static void what_has_no_effect_on_a_network_card_is_named(void **state)
+{
+	g_autoptr(LxcGenerated) generated = NULL;
+	LxcHost host = make_host(true);
+
+	assert_int_equal(generate("net0: name=eth0,bridge=vmbr0,firewall=1,rate=3\n", &host,
+				 &generated, NULL),
+		0);
+	assert_int_equal(generated->warnings->len, 2);
+}
+
 static void without_swap_accounting_swap_is_not_limited(void **state)
 {
 	LxcHost host = make_host(false);
@@ -162,6 +175,7 @@ int main(void)
 		cmocka_unit_test(golden_files_come_out_as_expected),
 		cmocka_unit_test(what_the_host_cannot_do_is_named),
 		cmocka_unit_test(names_of_interfaces_must_fit_the_kernel),
+		cmocka_unit_test(what_has_no_effect_on_a_network_card_is_named),
 		cmocka_unit_test(without_swap_accounting_swap_is_not_limited),
 	};
 
