@@ -173,6 +173,35 @@ static int connection_error(AgentClient *client, GError *error, GError **err)
 		err, ECONNRESET, "the agent of this node does not answer: %s", error->message);
 }
 
+typedef struct Reply {
+	GMainLoop *loop;
+	GBytes *body; /* NULL: error says why. */
+	GError *error;
+} Reply;
+
+static void on_reply(GObject *session, GAsyncResult *result, gpointer data)
+{
+	Reply *reply = data;
+
+	reply->body =
+		soup_session_send_and_read_finish(SOUP_SESSION(session), result, &reply->error);
+	g_main_loop_quit(reply->loop);
+}
+
+/* Waits for the answer in a main loop, so that a caller's other sources, signals above all, are served
+ * meanwhile; they may send requests themselves.  NULL with the reason on failure. */
+static GBytes *exchange(AgentClient *client, SoupMessage *message, GError **ret_error)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	Reply reply = {.loop = loop};
+
+	soup_session_send_and_read_async(
+		client->session, message, G_PRIORITY_DEFAULT, NULL, on_reply, &reply);
+	g_main_loop_run(loop);
+	*ret_error = reply.error;
+	return reply.body;
+}
+
 /* The whole envelope of the answer. */
 static int request_envelope(AgentClient *client, const char *verb, const char *path, json_t *params,
 	json_t **ret, GError **err)
@@ -189,7 +218,7 @@ static int request_envelope(AgentClient *client, const char *verb, const char *p
 	if (r < 0)
 		return r;
 
-	body = soup_session_send_and_read(client->session, message, NULL, &error);
+	body = exchange(client, message, &error);
 	if (!body)
 		return connection_error(client, error, err);
 	if (g_bytes_get_size(body) > ANSWER_MAX)

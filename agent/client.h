@@ -18,7 +18,8 @@ AgentClient *agent_client_new(const char *socket_path);
 AgentClient *agent_client_free(AgentClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentClient, agent_client_free)
 
-/* Sends a request and waits for its answer.  path is below /api2/json ("/nodes/n1/lxc"), each of its
+/* Sends a request and waits for its answer; sources of the default main context are served meanwhile, and
+ * may send requests, too.  path is below /api2/json ("/nodes/n1/lxc"), each of its
  * parts escaped already; params (an object of strings, borrowed, NULL: none) goes to the query of GET and
  * DELETE and to the body of POST and PUT.
  *

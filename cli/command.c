@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/command.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <glib-unix.h>
 
 #include "agent/client.h"
 #include "agent/methods.h"
@@ -108,15 +111,47 @@ static void print_line(const char *text, void *data)
 	(void)fflush(stdout);
 }
 
+/* A task that is being followed. */
+typedef struct Followed {
+	Cli *cli;
+	const char *upid;
+	bool abort_asked;
+} Followed;
+
+/* The user wants the task to stop, not just to stop watching it: it would go on, and hold the container's
+ * lock.  It says itself when it has; who asks again does not want to wait for that. */
+static gboolean on_interrupt(gpointer data)
+{
+	Followed *followed = data;
+	g_autofree char *upid = g_uri_escape_string(followed->upid, NULL, false);
+	g_autofree char *path = g_strdup_printf("/nodes/%s/tasks/%s", followed->cli->node, upid);
+	g_autoptr(GError) error = NULL;
+
+	if (followed->abort_asked)
+		_exit(CLI_FAILED);
+	followed->abort_asked = true;
+	if (agent_client_request(followed->cli->client, "DELETE", path, NULL, NULL, &error) < 0)
+		(void)fprintf(stderr, "cannot stop the task: %s\n", error->message);
+	return G_SOURCE_CONTINUE;
+}
+
 static int follow(Cli *cli, const json_t *upid, GError **err)
 {
+	Followed followed = {.cli = cli, .upid = json_string_value(upid)};
+	unsigned interrupt, terminate;
 	bool warnings;
+	int r;
 
-	if (!json_is_string(upid))
+	if (!followed.upid)
 		return err_set(err, EIO, "the agent's answer has no task id");
 
-	return agent_client_follow(
-		cli->client, cli->node, json_string_value(upid), print_line, NULL, &warnings, err);
+	interrupt = g_unix_signal_add(SIGINT, on_interrupt, &followed);
+	terminate = g_unix_signal_add(SIGTERM, on_interrupt, &followed);
+	r = agent_client_follow(
+		cli->client, cli->node, followed.upid, print_line, NULL, &warnings, err);
+	g_source_remove(interrupt);
+	g_source_remove(terminate);
+	return r;
 }
 
 static void print_answer(const Command *command, const json_t *data, const Args *args)

@@ -8,6 +8,7 @@ print and end.
 import json
 import os
 import pty
+import signal
 import subprocess
 import time
 
@@ -15,7 +16,7 @@ import pytest
 
 from sandbox import Sandbox
 
-OK, WARNING, ERROR = range(100, 103)
+OK, WARNING, ERROR, HANG = range(100, 104)
 FAR = 200  # On another node.
 
 FAILED = 255
@@ -204,6 +205,23 @@ def test_agent_that_is_away_is_said(node):
         capture_output=True, text=True, check=False)
     assert result.returncode == FAILED
     assert "atolld" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_a_command_stops_its_task(node, number):
+    node.write(f"/etc/pve/nodes/n1/lxc/{HANG}.conf", "")
+    process = subprocess.Popen(node.command([node.build / "pct", "start", str(HANG)]), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == "waiting\n"
+    # What was started enters the node and waits for the command, its child.
+    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as children:
+        os.kill(int(children.read()), number)
+    said = process.communicate(timeout=10)[1]
+    assert (process.returncode, said) == (FAILED, "aborted on request\n")
+    # Nothing of it is left: it can be started again.
+    node.write("/run/go", "")
+    assert output(node, "pct", "start", str(HANG)).endswith("waiting\n")
+    node.run(["rm", "/run/go", f"/etc/pve/nodes/n1/lxc/{HANG}.conf"])
 
 
 def test_keys_are_read_from_their_file(node):
