@@ -287,6 +287,8 @@ def test_an_agent_killed_during_a_create_leaves_all_or_nothing(lab, n1):
             if n1.run(["pgrep", "-x", "atoll-worker"]).returncode == 0:
                 return False
             config = n1.run(["pct", "config", "100"])
+            if "does not answer" in config.stderr:
+                return False
             return config.returncode != 0 or "lock:" not in config.stdout
 
         wait_for(decided, 30, "the create to be finished or taken back", every=0.5)
