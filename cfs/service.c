@@ -315,6 +315,7 @@ static GBytes *backend_view(void *data, StoreFsView view)
 	ReplicaStatus status;
 	ViewsInput input = {
 		.node_name = service->node_name,
+		.standalone = service->standalone,
 		.conf = service->standalone ? NULL : service->conf,
 		.quorate = service->quorate,
 		.online = (const uint32_t *)service->online->data,

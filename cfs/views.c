@@ -61,24 +61,11 @@ static bool is_online(const ViewsInput *input, uint32_t id)
 	return false;
 }
 
-GBytes *views_members(const ViewsInput *input)
+static json_t *node_list(const ViewsInput *input)
 {
-	json_t *root = json_object(), *cluster, *list;
+	json_t *list = json_object();
 
-	(void)json_object_set_new(root, "nodename", safe_string(input->node_name));
-	set_number(root, "version", input->members_version);
-	if (!input->conf)
-		return text_of(root);
-
-	cluster = json_object();
-	(void)json_object_set_new(cluster, "name", safe_string(input->conf->cluster_name));
-	set_number(cluster, "version", input->conf->config_version);
-	set_number(cluster, "nodes", input->conf->nodes->len);
-	set_number(cluster, "quorate", input->quorate);
-	(void)json_object_set_new(root, "cluster", cluster);
-
-	list = json_object();
-	for (unsigned i = 0; i < input->conf->nodes->len; i++) {
+	for (unsigned i = 0; input->conf && i < input->conf->nodes->len; i++) {
 		const ClusterNode *node = g_ptr_array_index(input->conf->nodes, i);
 		g_autofree char *name = g_utf8_make_valid(node->name, -1);
 		json_t *entry = json_object();
@@ -88,7 +75,28 @@ GBytes *views_members(const ViewsInput *input)
 		(void)json_object_set_new(entry, "ip", safe_string(node->address));
 		(void)json_object_set_new(list, name, entry);
 	}
-	(void)json_object_set_new(root, "nodelist", list);
+	return list;
+}
+
+GBytes *views_members(const ViewsInput *input)
+{
+	const ClusterConf *conf = input->conf;
+	json_t *root = json_object(), *cluster;
+
+	(void)json_object_set_new(root, "nodename", safe_string(input->node_name));
+	set_number(root, "version", input->members_version);
+	if (input->standalone)
+		return text_of(root);
+
+	/* While corosync has told nothing the node is still one of a cluster, and without quorum:
+	 * whoever takes it for a node on its own may start what runs elsewhere. */
+	cluster = json_object();
+	(void)json_object_set_new(cluster, "name", safe_string(conf ? conf->cluster_name : ""));
+	set_number(cluster, "version", conf ? conf->config_version : 0);
+	set_number(cluster, "nodes", conf ? conf->nodes->len : 0);
+	set_number(cluster, "quorate", conf && input->quorate);
+	(void)json_object_set_new(root, "cluster", cluster);
+	(void)json_object_set_new(root, "nodelist", node_list(input));
 	return text_of(root);
 }
 
@@ -182,7 +190,7 @@ GBytes *views_store(const ViewsInput *input)
 	(void)json_object_set_new(root, "node", safe_string(input->node_name));
 	set_number(root, "id", status->node);
 	(void)json_object_set_new(
-		root, "mode", json_string(input->conf ? "cluster" : "standalone"));
+		root, "mode", json_string(input->standalone ? "standalone" : "cluster"));
 	(void)json_object_set_new(
 		root, "state", json_string(replica_state_to_string(status->state)));
 	set_number(root, "epoch", status->epoch);

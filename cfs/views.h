@@ -16,7 +16,8 @@
 /* What the texts are made of; all borrowed. */
 typedef struct ViewsInput {
 	const char *node_name;
-	const ClusterConf *conf;  /* NULL: a node without a cluster. */
+	bool standalone;          /* A node without a cluster. */
+	const ClusterConf *conf;  /* NULL: standalone, or corosync has not told us yet. */
 	bool quorate;             /* By corosync. */
 	const uint32_t *online;   /* Nodes with a running corosync, ascending … */
 	unsigned n_online;        /* … and how many. */
