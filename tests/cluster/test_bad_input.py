@@ -164,3 +164,33 @@ def test_a_container_that_is_not_there(lab, n1, command):
 def test_unknown_command(lab, n1):
     refused(lab, n1, ["pct", "dance"])
     refused(lab, n1, ["pct"])
+
+
+@pytest.fixture
+def nameless(lab, n3):
+    """n3 with a container, and with a cluster address that does not resolve: its corosync does not
+    start, so its store comes up without ever hearing of the cluster."""
+    path = "/etc/corosync/corosync.conf"
+    conf = n3.ok(["cat", path])
+    wrong = conf.replace("ring0_addr: 10.77.0.3", "ring0_addr: name.invalid")
+    assert wrong != conf
+    create(n3, 300, lab.busybox)
+    n3.service("stop", "atoll-cfs")
+    n3.service("stop", "corosync")
+    n3.ok(["tee", path], stdin=wrong)
+    # It is tried again and again, and never gets ready: not a start to wait for.
+    n3.control({"do": "start", "service": "corosync"})
+    n3.service("start", "atoll-cfs")
+    yield n3
+    n3.service("stop", "corosync")
+    n3.ok(["tee", path], stdin=conf)
+    n3.service("start", "corosync")
+    lab.wait_formed()
+
+
+def test_address_that_does_not_resolve(lab, nameless):
+    refused(lab, nameless, ["pct", "create", "301", lab.busybox, "--rootfs", "local:1"],
+            "no quorum", "corosync does not answer")
+    refused(lab, nameless, ["pct", "start", "300"], "no quorum", "corosync does not answer")
+    assert "300" in nameless.ok(["pct", "list"])
+    assert "No" in nameless.ok(["pvecm", "status"])
