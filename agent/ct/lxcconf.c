@@ -110,14 +110,14 @@ static bool is_apparmor_enabled(void)
 
 /* Writes text to path unless it is there already: a start must not wait for the disk when nothing
  * has changed. */
-static int write_changed(const char *path, const char *text)
+static int write_changed(const char *path, const char *text, mode_t mode)
 {
 	g_autofree char *old = NULL;
 	size_t size = strlen(text);
 
 	if (file_read(path, size, &old, NULL) == 0 && str_equal(old, text))
 		return 0;
-	return file_replace(path, text, size, 0644);
+	return file_replace(path, text, size, mode);
 }
 
 static int remove_file(const char *path)
@@ -141,10 +141,12 @@ static int write_files(const char *directory, const LxcGenerated *generated, GEr
 	r = file_mkdir_all(directory, 0755);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot make directory '%s'", directory);
-	r = generated->seccomp ? write_changed(seccomp, generated->seccomp) : remove_file(seccomp);
+	r = generated->seccomp ? write_changed(seccomp, generated->seccomp, 0644)
+			       : remove_file(seccomp);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot write '%s'", seccomp);
-	r = write_changed(config, generated->config);
+	/* As private as what it is made from: variables of the environment may be passwords. */
+	r = write_changed(config, generated->config, 0600);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot write '%s'", config);
 	return 0;

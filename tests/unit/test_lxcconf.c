@@ -83,6 +83,18 @@ static void unchanged_files_are_not_touched(void **state)
 	assert_int_not_equal(before.st_ino, changed.st_ino);
 }
 
+static void the_environment_is_not_for_everybody(void **state)
+{
+	g_autoptr(CtSection) section = ct_section_new();
+	g_autofree char *path = path_of(*state, "config");
+	struct stat st;
+
+	ct_section_set(section, "env", "PASSWORD=secret");
+	assert_int_equal(write_conf(*state, section, NULL), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void devices_are_looked_up(void **state)
 {
 	g_autoptr(CtSection) section = ct_section_new();
@@ -112,6 +124,7 @@ int main(void)
 		TEST(both_files_are_written_and_removed),
 		TEST(rules_that_are_not_needed_go_away),
 		TEST(unchanged_files_are_not_touched),
+		TEST(the_environment_is_not_for_everybody),
 		TEST(devices_are_looked_up),
 	};
 
