@@ -141,19 +141,36 @@ int safepath_mkdir_all(int root_fd, const char *path, mode_t mode, uid_t uid, gi
 	return 0;
 }
 
+static int check_regular(const struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		return 0;
+	return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
+}
+
 int safepath_read(int root_fd, const char *path, size_t size_max, char **ret, size_t *ret_size)
 {
 	auto_close int fd = -1;
 	struct stat st;
+	int r;
 
-	/* O_NONBLOCK: a guest may have put a FIFO there, and opening it must not hang. */
+	/* Looked at before it is opened: opening a device alone may do something, and the guest may
+	 * have made a node of any. */
+	r = safepath_stat(root_fd, path, &st);
+	if (r == 0)
+		r = check_regular(&st);
+	if (r < 0)
+		return r;
+
+	/* Another file may be there by now.  O_NONBLOCK: opening a FIFO must not hang. */
 	fd = safepath_open(root_fd, path, O_RDONLY | O_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	r = check_regular(&st);
+	if (r < 0)
+		return r;
 
 	return file_read_fd(fd, size_max, ret, ret_size);
 }

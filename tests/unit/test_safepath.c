@@ -2,6 +2,7 @@
 #include "base/safepath.h"
 
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "base/macro.h"
@@ -133,6 +134,21 @@ static void special_files_are_not_read(void **state)
 	assert_int_equal(safepath_read(f->root_fd, "/", 100, &content, NULL), -EISDIR);
 }
 
+static void special_files_are_not_even_opened(void **state)
+{
+	Fixture *f = *state;
+	auto_close int watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	g_autofree char *path = g_build_filename(f->directory, "root", "fifo", NULL);
+	g_autofree char *content = NULL;
+	struct inotify_event event;
+
+	assert_int_equal(mkfifoat(f->root_fd, "fifo", 0600), 0);
+	assert_true(inotify_add_watch(watch_fd, path, IN_OPEN) >= 0);
+	assert_int_equal(safepath_read(f->root_fd, "fifo", 100, &content, NULL), -EINVAL);
+	assert_int_equal(read(watch_fd, &event, sizeof(event)), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
 static void reading_is_bounded(void **state)
 {
 	Fixture *f = *state;
@@ -175,6 +191,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(links_inside_are_followed, set_up, tear_down),
 		cmocka_unit_test(magic_links_are_refused),
 		cmocka_unit_test_setup_teardown(special_files_are_not_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			special_files_are_not_even_opened, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reading_is_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unlink_removes_the_link_itself, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(parents_need_a_name, set_up, tear_down),
