@@ -63,11 +63,17 @@ static void unmute(int saved_fd)
 	(void)close(saved_fd);
 }
 
+/* Opens a container that runs. */
 static int open_container(unsigned vmid, LxcContainer **ret, GError **err)
 {
 	g_autofree char *name = g_strdup_printf("%u", vmid);
 	g_autoptr(LxcContainer) container = NULL;
 	struct lxc_log log = {.name = name, .file = "none", .level = "ERROR", .quiet = true};
+	int r;
+
+	r = ct_state_check_monitor(vmid, err);
+	if (r < 0)
+		return r;
 
 	(void)lxc_log_init(&log);
 	container = lxc_container_new(name, PATH_LXC);
@@ -169,6 +175,10 @@ int ct_lxc_kill(unsigned vmid, GError **err)
 	bool done;
 
 	r = open_container(vmid, &container, err);
+	if (r == -ECONNREFUSED) { /* It has just ended by itself. */
+		g_clear_error(err);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	saved_fd = mute();
@@ -186,6 +196,10 @@ int ct_lxc_shutdown(unsigned vmid, GError **err)
 	bool done;
 
 	r = open_container(vmid, &container, err);
+	if (r == -ECONNREFUSED) { /* It has just ended by itself. */
+		g_clear_error(err);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	saved_fd = mute();

@@ -2,15 +2,19 @@
 #include "agent/ct/state.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "agent/ct/cgroup.h"
 #include "agent/ct/options.h"
+#include "base/err.h"
 #include "base/fileutil.h"
 #include "base/macro.h"
 #include "base/paths.h"
@@ -87,6 +91,35 @@ bool ct_state_running(unsigned vmid)
 	g_autoptr(GArray) ids = ct_state_list_running();
 
 	return g_array_binary_search(ids, &vmid, compare_ids, NULL);
+}
+
+int ct_state_check_monitor(unsigned vmid, GError **err)
+{
+	/* An abstract socket: its name begins with a NUL byte and needs none at the end. */
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	auto_close int fd = -1;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int length, r;
+
+	length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
+		PATH_LXC "/%u" SOCKET_SUFFIX, vmid);
+	assert(length > 0 && (size_t)length < sizeof(address.sun_path) - 1);
+
+	fd = RET_ERRNO(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	if (fd < 0)
+		return err_set_errno(err, fd, "cannot make a socket");
+	r = RET_ERRNO(connect(fd, (const struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)));
+	if (r >= 0)
+		r = RET_ERRNO(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size));
+	if (r < 0)
+		return err_set_errno(err, r, "cannot reach the monitor of CT %u", vmid);
+	if (peer.uid != geteuid())
+		return err_set(err, EPERM,
+			"the socket of CT %u's monitor was made by user %u, not by LXC", vmid,
+			(unsigned)peer.uid);
+	return 0;
 }
 
 char *ct_state_dup_path(unsigned vmid, const char *suffix)

@@ -23,6 +23,11 @@ GArray *ct_state_list_running(void);
 /* The same from the text of /proc/net/unix.  Pure. */
 GArray *ct_state_parse_running(const char *proc_net_unix);
 
+/* Makes sure that what listens for the container is a monitor of ours.  Any user of the host may make a
+ * socket of that name, and who asked it where the container's processes are would enter what that user
+ * wants.  -ECONNREFUSED when nobody listens, -EPERM when somebody else does. */
+int ct_state_check_monitor(unsigned vmid, GError **err);
+
 /* Numbers of a running container. */
 typedef struct CtUsage {
 	pid_t pid;          /* Of its init, in the host's name space. */
