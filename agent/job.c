@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "agent/api/tasklog.h"
 #include "base/err.h"
 #include "base/fileutil.h"
 #include "base/macro.h"
@@ -65,6 +66,7 @@ void job_log(Job *job, const char *format, ...)
 	va_start(ap, format);
 	text = g_strdup_vprintf(format, ap);
 	va_end(ap);
+	tasklog_clean(text);
 	job_log_line("", text);
 }
 
@@ -79,6 +81,7 @@ void job_warn(Job *job, const char *format, ...)
 	va_start(ap, format);
 	text = g_strdup_vprintf(format, ap);
 	va_end(ap);
+	tasklog_clean(text);
 
 	job->n_warnings++;
 	if (job->warnings)

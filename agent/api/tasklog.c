@@ -125,8 +125,18 @@ int tasklog_outcome(const char *directory, const char *upid, char **ret_status, 
 	return 0;
 }
 
+void tasklog_clean(char *text)
+{
+	assert(text);
+
+	for (char *c = text; *c; c++)
+		if (g_ascii_iscntrl(*c) && *c != '\t')
+			*c = *c == '\n' || *c == '\r' ? ' ' : '?';
+}
+
 int tasklog_finish(int fd, const char *line)
 {
+	g_autofree char *clean = NULL;
 	g_autofree char *text = NULL;
 	char last = '\n';
 	struct stat st;
@@ -137,9 +147,9 @@ int tasklog_finish(int fd, const char *line)
 	/* Programs run by the job share the log and may have left a line unfinished. */
 	if (fstat(fd, &st) == 0 && st.st_size > 0)
 		(void)!pread(fd, &last, 1, st.st_size - 1);
-	text = g_strconcat(last == '\n' ? "" : "\n", line, "\n", NULL);
-	g_strdelimit(text + (last == '\n' ? 0 : 1), "\r\n", ' ');
-	text[strlen(text) - 1] = '\n';
+	clean = g_strdup(line);
+	tasklog_clean(clean);
+	text = g_strconcat(last == '\n' ? "" : "\n", clean, "\n", NULL);
 	return file_write_all(fd, text, strlen(text));
 }
 

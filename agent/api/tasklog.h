@@ -47,9 +47,13 @@ int tasklog_create(const char *directory, const char *upid, GError **err);
  * N" or the error's text.  -ENODATA: there is no last line; -ENOENT: there is no log. */
 int tasklog_outcome(const char *directory, const char *upid, char **ret_status, int64_t *ret_end_s);
 
+/* Makes one line of any text: newlines become blanks, other control characters but for tabs '?'.  Texts
+ * quote names that guests and archives have chosen, and root's terminal would act on such characters. */
+void tasklog_clean(char *text);
+
 /* Appends the last line (without newline at its end) to a log opened with O_RDWR and O_APPEND.  A
- * line that is unfinished there is ended first, newlines in the text become blanks, so that it is
- * the last line for every reader. */
+ * line that is unfinished there is ended first, and the text is cleaned, so that it is the last line
+ * for every reader. */
 int tasklog_finish(int fd, const char *line);
 
 /* Ends the log of a task that cannot do it any more with `TASK ERROR: reason`. */

@@ -92,6 +92,16 @@ static void warnings_of_a_request_are_kept(void **state)
 	assert_string_equal(json_string_value(json_array_get(warnings, 1)), "volume 2");
 }
 
+static void what_a_guest_wrote_does_not_reach_the_terminal(void **state)
+{
+	json_auto_t *warnings = json_array();
+	Job job = {.warnings = warnings};
+
+	job_warn(&job, "strange name '%s'", "\033]0;x\007\nTASK OK\tä");
+	assert_string_equal(
+		json_string_value(json_array_get(warnings, 0)), "strange name '?]0;x? TASK OK\tä'");
+}
+
 static void abort_is_seen(void **state)
 {
 	volatile sig_atomic_t aborted = 0;
@@ -114,6 +124,7 @@ int main(void)
 		cmocka_unit_test(incomplete_jobs_are_refused),
 		cmocka_unit_test(parameters_fall_back),
 		cmocka_unit_test(warnings_of_a_request_are_kept),
+		cmocka_unit_test(what_a_guest_wrote_does_not_reach_the_terminal),
 		cmocka_unit_test(abort_is_seen),
 	};
 
