@@ -5,6 +5,7 @@
 
 #include "agent/ct/ctfile.h"
 #include "agent/ct/formats.h"
+#include "agent/ct/netdev.h"
 #include "agent/ct/options.h"
 #include "agent/ct/staged.h"
 #include "agent/job.h"
@@ -88,6 +89,9 @@ static int check_net(PropString *ps, CtChangeEnv *env, GError **err)
 	if (propstring_get_boolean(ps, "host-managed", false) &&
 		str_equal(propstring_get(ps, "ip6"), "auto"))
 		return err_set(err, EINVAL, "ip6=auto cannot be managed by the host");
+	/* Without its VLAN the interface would be in another network than was asked for. */
+	if (propstring_get(ps, "tag") || propstring_get(ps, "trunks"))
+		return err_set(err, EOPNOTSUPP, "VLANs (tag, trunks) are not supported");
 
 	complete_net(ps, env);
 	return 0;
@@ -110,14 +114,22 @@ static int check_volume(const char *volume, CtChangeEnv *env, GError **err)
 	return env->check_storage(env, storage, err);
 }
 
+static int check_device(const CtChangeEnv *env, GError **err)
+{
+	if (!env->is_root)
+		return err_set(err, EPERM, "only root can pass devices to a container");
+	return err_set(
+		err, EOPNOTSUPP, "handing devices of the host to a container is not supported");
+}
+
 static int check_props(const SchemaOption *option, PropString *ps, CtChangeEnv *env, GError **err)
 {
 	if (option->props == ct_net_props)
 		return check_net(ps, env, err);
 	if (option->props == ct_rootfs_props || option->props == ct_mp_props)
 		return check_volume(propstring_get(ps, "volume"), env, err);
-	if (option->props == ct_dev_props && !env->is_root)
-		return err_set(err, EPERM, "only root can pass devices to a container");
+	if (option->props == ct_dev_props)
+		return check_device(env, err);
 	return 0;
 }
 
@@ -307,6 +319,47 @@ static void check_list(
 		check(q, *key);
 }
 
+/* What option key will be after the request and all that is pending; NULL: not set. */
+static const char *future_value(const Request *q, const char *key)
+{
+	const CtSection *pending = ct_config_pending(q->config);
+	const char *current = ct_section_get(ct_config_current(q->config), key);
+
+	if (ct_section_get(q->set, key))
+		return ct_section_get(q->set, key);
+	if (contains(q->deletes, key))
+		return NULL;
+	if (contains(q->reverts, key))
+		return current;
+	if (ct_staged_is_deleted(pending, key))
+		return NULL;
+	return ct_section_get(pending, key) ?: current;
+}
+
+/* Refuses network interfaces that the request gives the name of another one.  Those that it does not touch
+ * may be wrong already, and are not its fault. */
+static void check_net_names(Request *q)
+{
+	g_autoptr(CtSection) future = ct_section_new();
+
+	for (unsigned i = 0; i < CT_NET_MAX; i++) {
+		g_autofree char *key = g_strdup_printf("net%u", i);
+		const char *value = future_value(q, key);
+
+		if (value)
+			ct_section_set(future, key, value);
+	}
+	for (unsigned i = 0; i < CT_NET_MAX; i++) {
+		g_autofree char *key = g_strdup_printf("net%u", i);
+		g_autoptr(GError) error = NULL;
+
+		if (!ct_section_get(q->set, key) && !contains(q->reverts, key))
+			continue;
+		if (ct_netdev_check_name(future, i, &error) < 0)
+			refuse(q, key, "%s", error->message);
+	}
+}
+
 /* Reads params into q; whatever is refused becomes a problem. */
 static void check_request(Request *q, json_t *params)
 {
@@ -319,6 +372,7 @@ static void check_request(Request *q, json_t *params)
 
 	check_list(q, params, "revert", check_revert);
 	check_list(q, params, "delete", check_delete);
+	check_net_names(q);
 }
 
 static void stage(const Request *q)

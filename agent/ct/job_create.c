@@ -289,7 +289,9 @@ static int check_nets(const Create *create, GError **err)
 			g_propagate_error(err, g_steal_pointer(&reason));
 			return r;
 		}
-		r = link_require_bridge(bridge, err);
+		r = ct_netdev_check_name(create->section, i, err);
+		if (r >= 0)
+			r = link_require_bridge(bridge, err);
 		if (r < 0)
 			return err_prefix(err, r, "net%u", i);
 	}

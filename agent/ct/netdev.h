@@ -11,5 +11,8 @@
  * when it cannot be used ("net0: no bridge is given"). */
 int ct_netdev_dup_bridge(const CtSection *section, unsigned index, char **ret_bridge, GError **err);
 
+/* -EINVAL when netINDEX calls its interface in the container as another one does. */
+int ct_netdev_check_name(const CtSection *section, unsigned index, GError **err);
+
 /* The host's end of the cable, "veth100i0"; owned by the caller. */
 char *ct_netdev_dup_link(unsigned vmid, unsigned index);

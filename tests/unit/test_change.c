@@ -101,6 +101,12 @@ static const struct {
 		"name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,type=veth\n"},
 	{"", "{\"net0\": \"name=eth0,hwaddr=02:00:00:00:00:01\"}",
 		"\n[pve:pending]\nnet0: name=eth0,hwaddr=02:00:00:00:00:01,type=veth\n"},
+	{"net0: name=eth0,type=veth\n[pve:pending]\ndelete: net0\n",
+		"{\"net1\": \"name=eth0,hwaddr=02:00:00:00:00:01\"}",
+		"net0: name=eth0,type=veth\n\n[pve:pending]\ndelete: net0\n"
+		"net1: name=eth0,hwaddr=02:00:00:00:00:01,type=veth\n"},
+	{"net0: name=eth0\nnet1: name=eth0\n", "{\"memory\": \"64\"}",
+		"net0: name=eth0\nnet1: name=eth0\n\n[pve:pending]\nmemory: 64\n"},
 	{"", "{\"mp0\": \"local:8,mp=/srv\", \"skiplock\": \"1\"}",
 		"\n[pve:pending]\nmp0: local:8,mp=/srv\n"},
 	{"", "{\"timezone\": \"Europe/Vienna\", \"hookscript\": \"local:snippets/good\"}",
@@ -168,6 +174,17 @@ static const struct {
 		FAILED "net0: ip6=auto cannot be managed by the host"},
 	{"", "{\"net0\": \"name=eth0,colour=red\"}", EINVAL,
 		FAILED "net0: format error colour: property is not defined in schema"},
+	{"", "{\"net0\": \"name=eth0,tag=5\", \"net1\": \"name=eth1,trunks=5;6\"}", EINVAL,
+		FAILED "net0: VLANs (tag, trunks) are not supported\n"
+		       "net1: VLANs (tag, trunks) are not supported"},
+	{"", "{\"dev0\": \"/dev/null\"}", EINVAL,
+		FAILED "dev0: handing devices of the host to a container is not supported"},
+	{"net3: name=eth0\n", "{\"net0\": \"name=eth0\"}", EINVAL,
+		FAILED "net0: name 'eth0' is that of net3 too"},
+	{"[pve:pending]\nnet3: name=eth0\n", "{\"net0\": \"name=eth0\"}", EINVAL,
+		FAILED "net0: name 'eth0' is that of net3 too"},
+	{"net0: name=eth0\n[pve:pending]\nnet0: name=eth1\nnet1: name=eth0\n",
+		"{\"revert\": \"net0\"}", EINVAL, FAILED "net0: name 'eth0' is that of net1 too"},
 	{"", "{\"timezone\": \"Europe/Nowhere\"}", EINVAL,
 		FAILED "timezone: there is no time zone 'Europe/Nowhere'"},
 	{"", "{\"hookscript\": \"local:snippets/bad\"}", EINVAL,
@@ -195,8 +212,7 @@ static void refusals_name_each_option_and_change_nothing(void **state)
 static void only_root_reaches_the_host(void **state)
 {
 	static const char *const requests[] = {"{\"mp0\": \"/srv,mp=/srv\"}",
-		"{\"rootfs\": \"/dev/sda\"}", "{\"dev0\": \"/dev/null\"}",
-		"{\"lock\": \"backup\"}"};
+		"{\"rootfs\": \"/dev/sda\"}", "{\"lock\": \"backup\"}"};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(requests); i++) {
