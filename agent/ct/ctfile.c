@@ -337,14 +337,14 @@ int ct_lock_check(const CtSection *current, const char *allowed, GError **err)
 	return 0;
 }
 
-int ct_lock_remove(CtSection *current, const char *name, GError **err)
+int ct_lock_remove(CtSection *current, unsigned vmid, const char *name, GError **err)
 {
 	const char *lock = ct_section_get(current, "lock");
 
 	if (!lock)
-		return err_set(err, EINVAL, "CT is not locked");
+		return err_set(err, EINVAL, "CT %u is not locked", vmid);
 	if (name && !str_equal(lock, name))
-		return err_set(err, EINVAL, "CT is locked (%s), not (%s)", lock, name);
+		return err_set(err, EINVAL, "CT %u is locked (%s), not (%s)", vmid, lock, name);
 
 	ct_section_unset(current, "lock");
 	return 0;

@@ -68,8 +68,9 @@ int ct_file_lock(
  * is allowed). */
 int ct_lock_check(const CtSection *current, const char *allowed, GError **err);
 
-/* Removes the lock that is called name (NULL: any); -EINVAL when another one or none is set. */
-int ct_lock_remove(CtSection *current, const char *name, GError **err);
+/* Removes the lock that is called name (NULL: any); -EINVAL when another one or none is set ("CT 100 is
+ * not locked"). */
+int ct_lock_remove(CtSection *current, unsigned vmid, const char *name, GError **err);
 
 /* -EPERM "can't ACTION CT 100 - protection mode enabled" when the container is protected. */
 int ct_protection_check(const CtSection *current, unsigned vmid, const char *action, GError **err);

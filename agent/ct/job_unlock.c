@@ -21,7 +21,7 @@ int job_unlock(Job *job, json_t **ret_result, GError **err)
 		return r;
 	r = ct_file_load(&store, NULL, job->vmid, &config, NULL, warnings, err);
 	if (r >= 0)
-		r = ct_lock_remove(ct_config_current(config), NULL, err);
+		r = ct_lock_remove(ct_config_current(config), job->vmid, NULL, err);
 	if (r < 0)
 		return r;
 	job_warn_all(job, warnings);

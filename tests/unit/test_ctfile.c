@@ -215,17 +215,19 @@ static void a_second_holder_of_the_lock_times_out(void **state)
 static void a_locked_container_says_by_what(void **state)
 {
 	g_autoptr(CtSection) section = ct_section_new();
+	g_autoptr(GError) unlocked = NULL;
 	g_autoptr(GError) error = NULL;
 
 	assert_int_equal(ct_lock_check(section, NULL, NULL), 0);
-	assert_int_equal(ct_lock_remove(section, NULL, NULL), -EINVAL);
+	assert_int_equal(ct_lock_remove(section, 100, NULL, &unlocked), -EINVAL);
+	assert_string_equal(unlocked->message, "CT 100 is not locked");
 
 	ct_section_set(section, "lock", "backup");
 	assert_int_equal(ct_lock_check(section, "mounted", &error), -EBUSY);
 	assert_string_equal(error->message, "CT is locked (backup)");
 	assert_int_equal(ct_lock_check(section, "backup", NULL), 0);
-	assert_int_equal(ct_lock_remove(section, "snapshot", NULL), -EINVAL);
-	assert_int_equal(ct_lock_remove(section, "backup", NULL), 0);
+	assert_int_equal(ct_lock_remove(section, 100, "snapshot", NULL), -EINVAL);
+	assert_int_equal(ct_lock_remove(section, 100, "backup", NULL), 0);
 	assert_int_equal(ct_lock_check(section, NULL, NULL), 0);
 }
 
