@@ -138,6 +138,11 @@ static int worker_run_job(Job *job, const JobType *const *tables, json_t **ret_r
 	r = type->run(job, ret_result, err);
 	assert(r <= 0);
 	assert(r == 0 || !err || *err);
+	/* What the job waited in has failed by the signal; why that was sent says more. */
+	if (r == -EINTR && job_aborted(job)) {
+		g_clear_error(err);
+		return job_abort_error(job, err);
+	}
 	return r;
 }
 

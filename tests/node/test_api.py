@@ -20,18 +20,18 @@ import pytest
 
 from sandbox import Sandbox, wait_for
 
-OK, WARNING, ERROR, HANG, DIE, UNENDED, CHATTY = range(100, 107)
+OK, WARNING, ERROR, HANG, DIE, UNENDED, CHATTY, CUT_SHORT = range(100, 108)
 
 
 @pytest.fixture(scope="module")
 def machine():
     sandbox = Sandbox()
-    for vmid in range(OK, CHATTY + 1):
+    for vmid in range(OK, CUT_SHORT + 1):
         sandbox.write(f"/etc/pve/nodes/n1/lxc/{vmid}.conf",
                       f"hostname: ct{vmid}\nmemory: 256\nrootfs: local:{vmid}/vm-{vmid}-disk-0.raw,size=1G\n")
     sandbox.write("/etc/pve/nodes/n2/lxc/200.conf", "hostname: far\n[pve:pending]\nhostname: farther\n")
     sandbox.write("/etc/pve/.vmlist", json.dumps({"version": 9, "ids": {
-        **{str(v): {"node": "n1", "type": "lxc", "version": 1} for v in range(OK, CHATTY + 1)},
+        **{str(v): {"node": "n1", "type": "lxc", "version": 1} for v in range(OK, CUT_SHORT + 1)},
         "200": {"node": "n2", "type": "lxc", "version": 1},
         "201": {"node": "n2", "type": "qemu", "version": 1}}}))
     yield sandbox
@@ -75,7 +75,7 @@ def test_status_names_cluster_and_members(node):
 
 
 def test_next_id_skips_those_taken(node):
-    assert node.get("/cluster/nextid") == str(CHATTY + 1)
+    assert node.get("/cluster/nextid") == str(CUT_SHORT + 1)
     assert node.get("/cluster/nextid", vmid=500) == "500"
     status, envelope = node.api("GET", "/cluster/nextid", vmid=201)
     assert status == 400 and "already exists on node 'n2'" in envelope["message"]
@@ -94,7 +94,7 @@ def test_next_id_obeys_the_datacenter(node):
 
 def test_list_has_the_containers_of_the_node(node):
     listed = {ct["vmid"]: ct for ct in node.get("/nodes/n1/lxc")}
-    assert sorted(listed) == list(range(OK, CHATTY + 1))
+    assert sorted(listed) == list(range(OK, CUT_SHORT + 1))
     assert listed[OK]["status"] == "stopped" and listed[OK]["name"] == "ct100"
     assert listed[OK]["maxmem"] == 256 << 20 and listed[OK]["maxdisk"] == 1 << 30
 
@@ -301,6 +301,13 @@ def test_task_is_aborted_in_order(node):
     assert node.task_end(upid) == "aborted on request"
     status, envelope = node.api("DELETE", task_path(upid))
     assert status == 404 and "is not running" in envelope["message"]
+
+
+def test_what_an_abort_interrupts_is_no_reason(node):
+    upid = start(node, CUT_SHORT)
+    wait_for(lambda: node.task_log(upid), "the task to begin")
+    assert node.api("DELETE", task_path(upid))[0] == 200
+    assert node.task_end(upid) == "aborted on request"
 
 
 def test_stop_can_overrule_a_shutdown(node):

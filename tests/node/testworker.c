@@ -20,6 +20,7 @@ enum {
 	VMID_DIE,     /* By a signal. */
 	VMID_UNENDED, /* Leaves a line unfinished. */
 	VMID_CHATTY,
+	VMID_CUT_SHORT, /* Fails in what a signal interrupts. */
 };
 
 static int hang(Job *job, GError **err)
@@ -45,6 +46,11 @@ static int run_start(Job *job, json_t **ret_result, GError **err)
 		return err_set(err, EIO, "first line\nsecond line");
 	case VMID_HANG:
 		return hang(job, err);
+	case VMID_CUT_SHORT:
+		job_log(job, "waiting");
+		while (!job_aborted(job))
+			g_usleep(10000);
+		return err_set_errno(err, -EINTR, "cannot wait");
 	case VMID_DIE:
 		job_log(job, "dying");
 		(void)raise(SIGKILL);
