@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <gio/gio.h>
 #include <glib-unix.h>
 
 #include "agent/client.h"
@@ -325,12 +326,24 @@ static int run_program(const CliProgram *program, int argc, char **argv)
 	return run_command(program, command, argc - 2, argv + 2);
 }
 
+/* When nobody reads the output any more, SIGPIPE is to end us as any other program.  GLib ignores it from
+ * the first socket on, although it asks for none when it writes to sockets itself. */
+static void keep_sigpipe(void)
+{
+	struct sigaction inherited;
+
+	assert(sigaction(SIGPIPE, NULL, &inherited) == 0);
+	(void)g_type_class_ref(G_TYPE_SOCKET);
+	assert(sigaction(SIGPIPE, &inherited, NULL) == 0);
+}
+
 int cli_main(const CliProgram *program, int argc, char **argv)
 {
 	int status;
 
 	assert(program && argc > 0);
 
+	keep_sigpipe();
 	status = run_program(program, argc, argv);
 	/* A full disk behind a redirection must not look like success. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -107,6 +107,12 @@ def test_full_disk_is_no_success(node):
     assert result.returncode == FAILED and "No space left" in result.stderr
 
 
+def test_output_that_nobody_reads_ends_quietly(node):
+    # Long after `true` has gone, so that no reader is left.
+    result = node.run(["bash", "-c", f"{{ sleep 0.5; {node.build}/pct list; echo $? >&2; }} | true"])
+    assert result.stderr == f"{128 + signal.SIGPIPE}\n"
+
+
 # --- arguments -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("argv", [
@@ -273,6 +279,15 @@ def test_exec_keeps_the_streams_apart(node):
 def test_exec_takes_large_input_and_output(node):
     data = "0123456789abcde\n" * 100000
     assert cli(node, "pct", "exec", "100", "cat", input=data).stdout == data
+
+
+def test_exec_ends_quietly_when_nobody_reads(node):
+    result = node.run(["bash", "-c", f"{node.build}/pct exec 100 -- yes | head -1; echo ${{PIPESTATUS[0]}}"])
+    assert (result.stdout, result.stderr) == (f"y\n{128 + signal.SIGPIPE}\n", "")
+    deadline = time.monotonic() + 10
+    while node.pids("yes"):
+        assert time.monotonic() < deadline, "the program still runs"
+        time.sleep(0.05)
 
 
 def test_exec_takes_options_of_the_program(node):
