@@ -32,6 +32,7 @@ typedef enum SchemaFlags {
 	SCHEMA_MULTIPLE = 1 << 5,    /* Positional that takes all remaining arguments. */
 	SCHEMA_INTERNAL = 1 << 6,    /* Set by the commands for their users, not offered to them. */
 	SCHEMA_LIST = 1 << 7,        /* A list with commas: its option may be given repeatedly. */
+	SCHEMA_LINES = 1 << 8,       /* The same with a newline between the parts. */
 } SchemaFlags;
 
 typedef struct SchemaOption SchemaOption;

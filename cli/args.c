@@ -90,10 +90,11 @@ static int take_value(
 }
 
 /* A list that is given again grows. */
-static void add_value(Args *args, const char *name, const char *value)
+static void add_value(Args *args, const SchemaOption *option, const char *name, const char *value)
 {
 	const char *before = args_get(args, name);
-	g_autofree char *both = before ? g_strdup_printf("%s,%s", before, value) : NULL;
+	const char *separator = (option->flags & SCHEMA_LINES) ? "\n" : ",";
+	g_autofree char *both = before ? g_strconcat(before, separator, value, NULL) : NULL;
 
 	args_set(args, name, both ?: value);
 }
@@ -109,7 +110,7 @@ static int walk_option(Walk *walk, const char *argument, GError **err)
 	if (!option || (option->flags & (SCHEMA_HIDDEN | SCHEMA_INTERNAL)) ||
 		is_positional(walk->spec, name))
 		return err_set(err, EINVAL, "Unknown option: %s", name);
-	if (args_get(walk->args, name) && !(option->flags & SCHEMA_LIST))
+	if (args_get(walk->args, name) && !(option->flags & (SCHEMA_LIST | SCHEMA_LINES)))
 		return err_set(err, EINVAL, "Option %s is given twice", name);
 	if (!value) {
 		int r = take_value(walk, option, name, &value, err);
@@ -117,7 +118,7 @@ static int walk_option(Walk *walk, const char *argument, GError **err)
 			return r;
 	}
 
-	add_value(walk->args, name, value);
+	add_value(walk->args, option, name, value);
 	return 0;
 }
 

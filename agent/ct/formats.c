@@ -428,9 +428,13 @@ int format_environment(const char *value, GError **err)
 	for (char **variable = variables; *variable; variable++) {
 		const char *equals = strchr(*variable, '=');
 
-		if (!equals || !all_in(*variable, (size_t)(equals - *variable), WORD))
+		if (!equals)
 			return err_set(
 				err, EINVAL, "'%s' is not of the form NAME=VALUE", *variable);
+		if (!all_in(*variable, (size_t)(equals - *variable), WORD))
+			return err_set(err, EINVAL,
+				"'%.*s' is not a name of an environment variable",
+				(int)(equals - *variable), *variable);
 		for (const char *c = equals; *c; c++)
 			if (g_ascii_iscntrl(*c) && *c != '\t')
 				return err_set(err, EINVAL,

@@ -264,10 +264,12 @@ const SchemaOption ct_options[] = {
 		.format_description = "<command>",
 		.description = "Command line of the container's first process"},
 	{.name = "env",
+		.flags = SCHEMA_LINES,
 		.check = format_environment,
 		.format_description = "<NAME=VALUE>",
 		.description =
-			"Environment variables of the container's first process, one on a line"},
+			"Environment variables of the container's first process, one on a line; "
+			"may be given several times"},
 	{.name = "features",
 		.type = SCHEMA_PROPS,
 		.props = ct_features_props,

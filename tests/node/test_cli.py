@@ -240,6 +240,12 @@ def test_keys_are_read_from_their_file(node):
         "cannot read ssh keys from '/tmp/none': No such file or directory")
 
 
+def test_variables_are_given_one_by_one(node):
+    lines = output(node, "pct", "create", "300", "x", "--env", "A=1,2", "--env=B=x y").splitlines()
+    assert lines.index("B=x y") == lines.index("env=A=1,2") + 1
+    assert "'A-B' is not a name" in cli(node, "pct", "create", "300", "x", "--env", "A-B=1").stderr
+
+
 def test_password_is_asked_for_on_the_terminal(node):
     pid, master = pty.fork()
     if pid == 0:

@@ -12,6 +12,7 @@ static const SchemaOption options[] = {
 	{.name = "password", .type = SCHEMA_STRING, .flags = SCHEMA_SECRET},
 	{.name = "net", .type = SCHEMA_STRING, .n_index = 32},
 	{.name = "tags", .type = SCHEMA_STRING, .flags = SCHEMA_LIST},
+	{.name = "env", .type = SCHEMA_STRING, .flags = SCHEMA_LINES},
 	{.name = "parent", .type = SCHEMA_STRING, .flags = SCHEMA_HIDDEN},
 	{.name = "rows", .type = SCHEMA_INTEGER, .flags = SCHEMA_INTERNAL},
 	{0},
@@ -136,11 +137,13 @@ static void mistakes_have_a_sentence(void **state)
 
 static void lists_may_be_repeated(void **state)
 {
-	static const char *const argv[] = {"1", "--tags", "a", "--tags=b;c", NULL};
+	static const char *const argv[] = {
+		"1", "--tags", "a", "--tags=b;c", "--env", "A=1,2", "--env=B=3", NULL};
 	g_autoptr(Args) args = NULL;
 
 	assert_int_equal(parse(&spec, argv, &args, NULL), 0);
 	assert_string_equal(args_get(args, "tags"), "a,b;c");
+	assert_string_equal(args_get(args, "env"), "A=1,2\nB=3");
 }
 
 int main(void)
