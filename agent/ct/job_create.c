@@ -23,6 +23,7 @@
 #include "agent/ct/ctalloc.h"
 #include "agent/ct/ctfile.h"
 #include "agent/ct/idmap.h"
+#include "agent/ct/joblock.h"
 #include "agent/ct/lifecycle.h"
 #include "agent/ct/mountns.h"
 #include "agent/ct/netdev.h"
@@ -494,7 +495,7 @@ int job_vzcreate(Job *job, json_t **ret_result, GError **err)
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(&create.store, job->vmid, CT_LOCK_CREATE_TIMEOUT_MS, &lock_fd, err);
+	r = ct_job_lock(job, &create.store, job->vmid, CT_LOCK_CREATE_TIMEOUT_MS, &lock_fd, err);
 	if (r >= 0)
 		r = cleanup_dead(job, job->vmid, NULL, err);
 	if (r >= 0)

@@ -9,6 +9,7 @@
 #include "agent/ct/cleanup.h"
 #include "agent/ct/ct_jobs.h"
 #include "agent/ct/ctfile.h"
+#include "agent/ct/joblock.h"
 #include "agent/ct/undo.h"
 #include "base/macro.h"
 
@@ -18,7 +19,7 @@ static int recover_one(Job *job, unsigned vmid, unsigned timeout_ms, GError **er
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(&store, vmid, timeout_ms, &lock_fd, err);
+	r = ct_job_lock(job, &store, vmid, timeout_ms, &lock_fd, err);
 	if (r < 0)
 		return r;
 	return cleanup_dead(job, vmid, job_param(job, "upid"), err);

@@ -8,6 +8,7 @@
 #include "agent/ct/cleanup.h"
 #include "agent/ct/ct_jobs.h"
 #include "agent/ct/ctfile.h"
+#include "agent/ct/joblock.h"
 #include "agent/ct/pending.h"
 #include "agent/ct/quorum.h"
 #include "agent/ct/state.h"
@@ -27,7 +28,7 @@ int job_set(Job *job, json_t **ret_result, GError **err)
 
 	r = quorum_require(err);
 	if (r >= 0)
-		r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+		r = ct_job_lock(job, &store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r >= 0)
 		r = cleanup_dead(job, job->vmid, NULL, err);
 	if (r >= 0)

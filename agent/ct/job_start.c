@@ -6,6 +6,7 @@
 #include "agent/ct/config.h"
 #include "agent/ct/ct_jobs.h"
 #include "agent/ct/ctfile.h"
+#include "agent/ct/joblock.h"
 #include "agent/ct/lifecycle.h"
 #include "agent/ct/quorum.h"
 #include "agent/ct/reboot.h"
@@ -24,7 +25,7 @@ int job_vzstart(Job *job, json_t **ret_result, GError **err)
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+	r = ct_job_lock(job, &store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
 
@@ -58,7 +59,7 @@ int job_vzreboot(Job *job, json_t **ret_result, GError **err)
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+	r = ct_job_lock(job, &store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
 	r = check_reboot(&store, job->vmid, err);

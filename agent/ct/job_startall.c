@@ -8,6 +8,7 @@
 
 #include "agent/ct/ct_jobs.h"
 #include "agent/ct/ctfile.h"
+#include "agent/ct/joblock.h"
 #include "agent/ct/lifecycle.h"
 #include "agent/ct/options.h"
 #include "agent/ct/state.h"
@@ -85,7 +86,7 @@ static int start_one(Job *job, const CtStore *store, unsigned vmid, GError **err
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(store, vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+	r = ct_job_lock(job, store, vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
 	return lifecycle_start(job, vmid, &options, err);

@@ -5,6 +5,7 @@
 #include "agent/ct/config.h"
 #include "agent/ct/ct_jobs.h"
 #include "agent/ct/ctfile.h"
+#include "agent/ct/joblock.h"
 #include "agent/ct/lifecycle.h"
 #include "base/macro.h"
 
@@ -13,14 +14,14 @@
 /* Takes the file lock of a running container whose configuration is not locked.  A container whose
  * configuration cannot be read can still be stopped, as skiplock says. */
 static int lock_running(
-	const Job *job, const char *allowed_lock, bool skiplock, int *ret_lock_fd, GError **err)
+	Job *job, const char *allowed_lock, bool skiplock, int *ret_lock_fd, GError **err)
 {
 	CtStore store = ct_store_local(job->node);
 	g_autoptr(CtConfig) config = NULL;
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+	r = ct_job_lock(job, &store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
 	if (!skiplock) {

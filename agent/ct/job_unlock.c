@@ -6,6 +6,7 @@
 #include "agent/ct/config.h"
 #include "agent/ct/ct_jobs.h"
 #include "agent/ct/ctfile.h"
+#include "agent/ct/joblock.h"
 #include "base/macro.h"
 
 int job_unlock(Job *job, json_t **ret_result, GError **err)
@@ -16,7 +17,7 @@ int job_unlock(Job *job, json_t **ret_result, GError **err)
 	auto_close int lock_fd = -1;
 	int r;
 
-	r = ct_file_lock(&store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
+	r = ct_job_lock(job, &store, job->vmid, CT_LOCK_TIMEOUT_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
 	r = ct_file_load(&store, NULL, job->vmid, &config, NULL, warnings, err);
