@@ -100,12 +100,25 @@ static char *value_dup_line(const char *key, const char *value)
 	return g_strdup(value);
 }
 
+/* The variables of the environment have a line each, as the command line takes them. */
+static void print_option(const char *prefix, const char *key, const char *value)
+{
+	g_autofree char *line = value_dup_line(key, value);
+	g_auto(GStrv) variables = g_strsplit(line, "\n", -1);
+
+	if (!str_equal(key, "env")) {
+		printf("%s%s: %s\n", prefix, key, line);
+		return;
+	}
+	for (char **variable = variables; *variable; variable++)
+		printf("%s%s: %s\n", prefix, key, *variable);
+}
+
 static void print_config_member(const json_t *data, const char *key)
 {
 	g_autofree char *value = member_dup(data, key);
-	g_autofree char *line = value_dup_line(key, value);
 
-	printf("%s: %s\n", key, line);
+	print_option("", key, value);
 }
 
 void print_config(const json_t *data, const Args *args)
@@ -136,17 +149,10 @@ void print_pending(const json_t *data, const Args *args)
 		g_autofree char *value = member_dup(row, "value");
 		g_autofree char *pending = member_dup(row, "pending");
 
-		if (json_object_get(row, "value")) {
-			g_autofree char *line = value_dup_line(key, value);
-
-			printf("%s %s: %s\n", json_object_get(row, "delete") ? "del" : "cur", key,
-				line);
-		}
-		if (json_object_get(row, "pending")) {
-			g_autofree char *line = value_dup_line(key, pending);
-
-			printf("new %s: %s\n", key, line);
-		}
+		if (json_object_get(row, "value"))
+			print_option(json_object_get(row, "delete") ? "del " : "cur ", key, value);
+		if (json_object_get(row, "pending"))
+			print_option("new ", key, pending);
 	}
 }
 

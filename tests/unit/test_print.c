@@ -80,6 +80,11 @@ static void answers_print_as_scripts_know_them(void **state)
 			"cur arch: amd64\ncur description: a%0Ab\nnew description: c%3A\n"
 			"cur memory: 512\nnew memory: 1024\ndel mp0: x\nnew tty: "
 			"3\n"},
+		{print_config, false, "{\"env\":\"A=1\\nB=2\",\"hostname\":\"\"}",
+			"env: A=1\nenv: B=2\nhostname: \n"},
+		{print_pending, false,
+			"[{\"key\":\"env\",\"value\":\"A=1\",\"pending\":\"A=1\\nB=2\"}]",
+			"cur env: A=1\nnew env: A=1\nnew env: B=2\n"},
 		{print_path, false, "{\"path\":\"/var/lib/vz/x\",\"size\":1}", "/var/lib/vz/x\n"},
 	};
 
