@@ -72,6 +72,15 @@ def test_states_refuse_what_does_not_fit(single_lab, node):
     node.ok(["pct", "destroy", "100", "--force"])
 
 
+def test_a_program_ends_when_nobody_reads_its_output(single_lab, node):
+    create(node, 100, single_lab.busybox)
+    node.ok(["pct", "start", "100"])
+    booted(node)
+    result = node.run(["bash", "-c", "pct exec 100 -- yes | head -1; echo ${PIPESTATUS[0]}"])
+    assert (result.stdout, result.stderr) == ("y\n141\n", "")
+    wait_for(lambda: inside(node, "pidof", "yes").returncode != 0, 10, "the program to end")
+
+
 def test_a_lock_is_respected_until_it_is_removed(single_lab, node):
     create(node, 100, single_lab.busybox)
     config = "/etc/pve/nodes/n1/lxc/100.conf"
