@@ -578,6 +578,25 @@ static void put_cpuset(Generator *g)
 	put_cgroup(g, "cpuset.cpus", "cpuset.cpus", list);
 }
 
+/* To liblxc, a line ends at a carriage return as well: what follows in a value would be an entry of its
+ * own.  Files may hold values that no check has let in. */
+static int check_lines(const Generator *g)
+{
+	const char *text = g->text->str;
+
+	for (const char *c = text; *c; c++) {
+		const char *line;
+
+		if (!g_ascii_iscntrl(*c) || *c == '\n' || *c == '\t')
+			continue;
+		line = g_strrstr_len(text, c - text, "\n");
+		line = line ? line + 1 : text;
+		return err_set(g->err, EINVAL, "the value for '%.*s' has a control character",
+			(int)strcspn(line, " "), line);
+	}
+	return 0;
+}
+
 static int generate(Generator *g)
 {
 	int r;
@@ -604,7 +623,7 @@ static int generate(Generator *g)
 	put_environment(g);
 	put_raw(g);
 	put_cpuset(g);
-	return 0;
+	return check_lines(g);
 }
 
 int lxc_generate(unsigned vmid, const CtSection *section, const LxcHost *host, LxcGenerated **ret,

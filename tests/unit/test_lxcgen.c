@@ -134,6 +134,22 @@ static void what_the_host_cannot_do_is_named(void **state)
 	}
 }
 
+static void a_value_cannot_hold_another_entry(void **state)
+{
+	static const char *const texts[] = {
+		"entrypoint: /bin/a\rlxc.hook.start = /bin/b\n",
+		"hostname: a\rlxc.hook.start = /bin/b\n",
+		"lxc.init.cwd: /\rlxc.hook.start = /bin/b\n",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		LxcHost host = make_host(true);
+		LxcGenerated *generated = NULL;
+
+		assert_int_equal(generate(texts[i], &host, &generated, NULL), -EINVAL);
+	}
+}
+
 static void names_of_interfaces_must_fit_the_kernel(void **state)
 {
 	g_autoptr(CtSection) section = ct_section_new();
@@ -174,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_files_come_out_as_expected),
 		cmocka_unit_test(what_the_host_cannot_do_is_named),
+		cmocka_unit_test(a_value_cannot_hold_another_entry),
 		cmocka_unit_test(names_of_interfaces_must_fit_the_kernel),
 		cmocka_unit_test(what_has_no_effect_on_a_network_card_is_named),
 		cmocka_unit_test(without_swap_accounting_swap_is_not_limited),
