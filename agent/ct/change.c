@@ -159,6 +159,15 @@ static int check_text(const SchemaOption *option, const char *value, CtChangeEnv
 	return 0;
 }
 
+/* No property has a use for them, and to some readers of the file a line ends at a carriage return. */
+static int check_characters(const char *value, GError **err)
+{
+	for (const char *c = value; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			return err_set(err, EINVAL, "value has a control character");
+	return 0;
+}
+
 int ct_change_check(const char *key, const char *value, CtChangeEnv *env, char **ret, GError **err)
 {
 	const SchemaOption *option = schema_find(ct_options, key, NULL);
@@ -184,6 +193,9 @@ int ct_change_check(const char *key, const char *value, CtChangeEnv *env, char *
 		return 0;
 	}
 
+	r = check_characters(canonical, err);
+	if (r < 0)
+		return r;
 	r = propstring_parse(option->props, SCHEMA_INPUT, canonical, &ps, err);
 	if (r < 0)
 		return r;

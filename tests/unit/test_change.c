@@ -149,6 +149,8 @@ static const struct {
 	{"", "{\"memory\": \"1\", \"tty\": \"9\"}", EINVAL,
 		FAILED "memory: value must have a minimum value of 16\n"
 		       "tty: value must have a maximum value of 6"},
+	{"", "{\"mp0\": \"/srv,mp=/a\\rswap: 9\"}", EINVAL,
+		FAILED "mp0: value has a control character"},
 	{"", "{\"delete\": \"memory\"}", EINVAL,
 		FAILED "delete: option 'memory' cannot be deleted"},
 	{"", "{\"delete\": \"warp\"}", EINVAL, FAILED "delete: unknown option 'warp'"},
