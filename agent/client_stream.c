@@ -62,7 +62,7 @@ static void relay_send_json(Relay *relay, StreamChannel channel, json_t *value)
 	relay_send(relay, channel, text, strlen(text));
 }
 
-/* --- input ------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 static void relay_end_input(Relay *relay)
 {
@@ -111,7 +111,7 @@ static gboolean relay_on_resize(gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
-/* --- output ------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 /* Writing may block: the agent then gets no confirmation and holds the command back. */
 static void relay_take_output(Relay *relay, int fd, const uint8_t *payload, size_t size)
@@ -190,7 +190,7 @@ static void relay_on_closed(SoupWebsocketConnection *socket, gpointer data)
 	relay_end(data, 0, -ECONNRESET, "the agent has closed the stream");
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void relay_on_connected(GObject *session, GAsyncResult *result, gpointer data)
 {

@@ -18,8 +18,7 @@
 /* The environment that is handed over. */
 #define ENV_LENGTH_MAX (128 * 1024)
 
-/* --- checks ------------------------------------------------------------------------------------
- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static int check_vmid(const char *value, GError **err)
 {
@@ -91,8 +90,7 @@ static int check_command(const char *value, GError **err)
 	return 0;
 }
 
-/* --- parameters that several methods have ------------------------------------------------------
- */
+/* --- parameters that several methods have ----------------------------------------------------- */
 
 #define PARAM_VMID(more_flags, text)                                                            \
 	{                                                                                       \
@@ -173,8 +171,7 @@ const SchemaOption api_path_params[] = {
 	{0},
 };
 
-/* --- cluster -----------------------------------------------------------------------------------
- */
+/* --- cluster ---------------------------------------------------------------------------------- */
 
 static const char *const resource_types[] = {"vm", "storage", "node", NULL};
 
@@ -193,8 +190,7 @@ static const SchemaOption nextid_params[] = {
 	{0},
 };
 
-/* --- containers --------------------------------------------------------------------------------
- */
+/* --- containers ------------------------------------------------------------------------------- */
 
 static const SchemaOption create_params[] = {
 	PARAM_VMID(SCHEMA_POSITIONAL | SCHEMA_REQUIRED, "Id of the container"),
@@ -297,8 +293,7 @@ static const SchemaOption reboot_params[] = {
 	{0},
 };
 
-/* --- streams -----------------------------------------------------------------------------------
- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 /* What the command that opens a stream knows of its terminal and environment. */
 #define PARAM_SIDE(the_name, the_default, text)                                        \
@@ -365,8 +360,7 @@ static const SchemaOption console_params[] = {
 	{0},
 };
 
-/* --- tasks -------------------------------------------------------------------------------------
- */
+/* --- tasks ------------------------------------------------------------------------------------ */
 
 static const char *const task_sources[] = {"active", "all", "archive", NULL};
 
@@ -393,8 +387,7 @@ static const SchemaOption task_log_params[] = {
 	{0},
 };
 
-/* --- storage -----------------------------------------------------------------------------------
- */
+/* --- storage ---------------------------------------------------------------------------------- */
 
 static const SchemaOption storages_params[] = {
 	PARAM_TEXT("content", 256, "Only storages for this content"),
@@ -429,8 +422,7 @@ static const SchemaOption alloc_params[] = {
 	{0},
 };
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 #define CT "/nodes/{node}/lxc/{vmid}"
 

@@ -32,7 +32,7 @@
 /* Dead mounts that are taken off one mount point, one on top of the other, before giving up. */
 #define DEAD_MAX 16
 
-/* --- What the kernel knows ----------------------------------------------------------------- */
+/* --- What the kernel knows -------------------------------------------------------------------- */
 
 int fs_writable(const StoreFs *fs)
 {
@@ -132,7 +132,7 @@ void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
 	}
 }
 
-/* --- Requests about the whole -------------------------------------------------------------- */
+/* --- Requests about the whole ----------------------------------------------------------------- */
 
 static void fs_init(void *data, struct fuse_conn_info *connection)
 {
@@ -233,7 +233,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.removexattr = fs_removexattr,
 };
 
-/* --- Life ---------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static void serve(StoreFs *fs)
 {

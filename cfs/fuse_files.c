@@ -49,7 +49,7 @@ static void fi_set_handle(struct fuse_file_info *fi, Handle *handle)
 	fi->noflush = 1; /* Every write has been answered when close() comes. */
 }
 
-/* --- Opening ------------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 static void run_open(fuse_req_t req, fuse_ino_t number, const char *name, size_t size, off_t offset,
 	struct fuse_file_info *fi)
@@ -188,7 +188,7 @@ void fs_create(
 	}
 }
 
-/* --- Reading ------------------------------------------------------------------------------- */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 static void run_read(fuse_req_t req, fuse_ino_t number, const char *name, size_t size, off_t offset,
 	struct fuse_file_info *fi)
@@ -218,7 +218,7 @@ void fs_read(
 		(void)fuse_reply_buf(req, bytes + offset, MIN(size, length - (size_t)offset));
 }
 
-/* --- Writing ------------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 /* A change of content by a handle; carries out its truncation as well. */
 static Request *content_request(fuse_req_t req, Handle *handle, OpType type, uint64_t offset,
@@ -302,7 +302,7 @@ void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 		request_submit_content(request);
 }
 
-/* --- Barriers ------------------------------------------------------------------------------ */
+/* --- Barriers --------------------------------------------------------------------------------- */
 
 static void submit_barrier(fuse_req_t req)
 {
@@ -335,7 +335,7 @@ void fs_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only, struct fuse_f
 	submit_barrier(req);
 }
 
-/* --- Attributes ---------------------------------------------------------------------------- */
+/* --- Attributes ------------------------------------------------------------------------------- */
 
 static void reply_attr(fuse_req_t req, fuse_ino_t number)
 {

@@ -34,7 +34,7 @@ static char *made_dup_target(const StoreFs *fs, Made made)
 				       : g_strdup_printf("nodes/%s/lxc", fs->node_name);
 }
 
-/* --- Attributes ---------------------------------------------------------------------------- */
+/* --- Attributes ------------------------------------------------------------------------------- */
 
 static bool node_is_named(const TreeNode *node, uint64_t parent, const char *name)
 {
@@ -179,7 +179,7 @@ int entry_of_child(StoreFs *fs, uint64_t parent, const char *name, struct fuse_e
 	return 0;
 }
 
-/* --- Looking ------------------------------------------------------------------------------- */
+/* --- Looking ---------------------------------------------------------------------------------- */
 
 static void run_lookup(fuse_req_t req, fuse_ino_t parent, const char *name, size_t size,
 	off_t offset, struct fuse_file_info *fi)
@@ -245,7 +245,7 @@ void fs_readlink(fuse_req_t req, fuse_ino_t number)
 	(void)fuse_reply_readlink(req, target);
 }
 
-/* --- Directories --------------------------------------------------------------------------- */
+/* --- Directories ------------------------------------------------------------------------------ */
 
 /* What an open directory shows is what was in it when it was opened or rewound. */
 typedef struct Listing {
@@ -335,7 +335,7 @@ void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 	(void)fuse_reply_err(req, 0);
 }
 
-/* --- Changing names ------------------------------------------------------------------------ */
+/* --- Changing names --------------------------------------------------------------------------- */
 
 /* Path of a name in a directory below the root, owned by the caller; NULL when the directory is
  * gone. */

@@ -106,7 +106,7 @@ static inline uint64_t inode_of(fuse_ino_t number)
 	return number - 1;
 }
 
-/* --- fuse.c ---------------------------------------------------------------------------------- */
+/* --- fuse.c ----------------------------------------------------------------------------------- */
 
 /* 0, or why changes are refused now. */
 int fs_writable(const StoreFs *fs);
@@ -114,7 +114,7 @@ int fs_writable(const StoreFs *fs);
 /* The kernel has been told of a number by an answer that counts (entry, create). */
 void fs_remember(StoreFs *fs, fuse_ino_t number);
 
-/* --- fuse_names.c ---------------------------------------------------------------------------- */
+/* --- fuse_names.c ----------------------------------------------------------------------------- */
 
 /* Attributes of an entry of the tree. */
 void attr_of_node(const StoreFs *fs, const TreeNode *node, struct stat *ret);
@@ -144,7 +144,7 @@ void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	const char *new_name, unsigned flags);
 
-/* --- fuse_files.c ---------------------------------------------------------------------------- */
+/* --- fuse_files.c ----------------------------------------------------------------------------- */
 
 void handle_free(StoreFs *fs, Handle *handle);
 
@@ -161,7 +161,7 @@ void fs_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only, struct fuse_f
 void fs_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set,
 	struct fuse_file_info *fi);
 
-/* --- fuse_request.c -------------------------------------------------------------------------- */
+/* --- fuse_request.c --------------------------------------------------------------------------- */
 
 OpenFile *open_file_find(const StoreFs *fs, uint64_t inode);
 

@@ -13,7 +13,7 @@
  * cannot even be killed. */
 #define OVERDUE_US (10 * G_USEC_PER_SEC)
 
-/* --- Open files ---------------------------------------------------------------------------- */
+/* --- Open files ------------------------------------------------------------------------------- */
 
 typedef struct Deferred {
 	fuse_req_t req;
@@ -138,7 +138,7 @@ void open_file_abandon(OpenFile *file)
 	}
 }
 
-/* --- Requests ------------------------------------------------------------------------------ */
+/* --- Requests --------------------------------------------------------------------------------- */
 
 static void request_free(Request *request)
 {
@@ -231,7 +231,7 @@ void request_submit(Request *request, Op *take_op)
 	}
 }
 
-/* --- Changes of content -------------------------------------------------------------------- */
+/* --- Changes of content ----------------------------------------------------------------------- */
 
 /* The caller's bytes behind offset zeros. */
 static GBytes *content_behind_gap(const Request *request)

@@ -74,7 +74,7 @@
 
 #include <string.h>
 
-/* --- Helpers of all parts ------------------------------------------------------------------------ */
+/* --- Helpers of all parts --------------------------------------------------------------------- */
 
 const char *replica_state_to_string(ReplicaState state)
 {

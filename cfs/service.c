@@ -67,7 +67,7 @@ static void service_fail(Service *service)
 	service->failed(service->data);
 }
 
-/* --- Directories that are always there ----------------------------------------------------- */
+/* --- Directories that are always there -------------------------------------------------------- */
 
 typedef struct Mkdir {
 	ChangeToken token; /* First. */
@@ -141,7 +141,7 @@ static void make_directories(Service *service)
 	}
 }
 
-/* --- The replica's world ------------------------------------------------------------------- */
+/* --- The replica's world ---------------------------------------------------------------------- */
 
 static int64_t env_now_ms(void *data)
 {
@@ -215,7 +215,7 @@ static void env_state_changed(void *data)
 	make_directories(service);
 }
 
-/* --- Time ---------------------------------------------------------------------------------- */
+/* --- Time ------------------------------------------------------------------------------------- */
 
 /* A source that asks the replica, at each turn of the loop, when it wants to be woken. */
 typedef struct Ticker {
@@ -264,7 +264,7 @@ static void start_ticker(Service *service)
 	(void)g_source_attach(service->ticker, g_main_context_get_thread_default());
 }
 
-/* --- The file system's world --------------------------------------------------------------- */
+/* --- The file system's world ------------------------------------------------------------------ */
 
 static const Tree *backend_tree(void *data)
 {
@@ -396,7 +396,7 @@ static gboolean on_mount_poll(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-/* --- Starting the replica ------------------------------------------------------------------ */
+/* --- Starting the replica --------------------------------------------------------------------- */
 
 static int load_replica(Service *service, GError **err)
 {
@@ -449,7 +449,7 @@ static int start_replica(Service *service, GError **err)
 	return 0;
 }
 
-/* --- What corosync says -------------------------------------------------------------------- */
+/* --- What corosync says ----------------------------------------------------------------------- */
 
 static void tell_quorum(Service *service)
 {
@@ -546,7 +546,7 @@ static void on_drained(void *data)
 	replica_tick(service->replica);
 }
 
-/* --- Life ---------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static int start_standalone(Service *service, GError **err)
 {

@@ -166,7 +166,7 @@ static void bind_bytes(sqlite3_stmt *statement, int place, GBytes *bytes)
 	assert(code == SQLITE_OK);
 }
 
-/* --- Opening ------------------------------------------------------------------------------- */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 /* Frames of the write-ahead log carry a header of 24 bytes each. */
 static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
@@ -420,7 +420,7 @@ Store *store_close(Store *store)
 	return NULL;
 }
 
-/* --- Loading ------------------------------------------------------------------------------- */
+/* --- Loading ---------------------------------------------------------------------------------- */
 
 static GBytes *column_bytes(sqlite3_stmt *statement, int column)
 {
@@ -551,7 +551,7 @@ int store_load(Store *store, ReplicaBatch **ret, GError **err)
 	return 0;
 }
 
-/* --- Writing ------------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 static int put_row(Store *store, const ReplicaRow *row)
 {

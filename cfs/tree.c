@@ -178,7 +178,7 @@ void tree_each_guest(
 	}
 }
 
-/* --- Putting entries into the indexes and taking them out --------------------------------------- */
+/* --- Putting entries into the indexes and taking them out ------------------------------------- */
 
 void tree_link(Tree *tree, TreeNode *node)
 {

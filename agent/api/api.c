@@ -13,8 +13,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 unsigned api_status(int r)
 {
@@ -99,8 +98,7 @@ void api_call_finish(ApiCall *call, int r, json_t *data, const GError *err)
 	call_free(call);
 }
 
-/* --- parameters --------------------------------------------------------------------------------
- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 const char *api_param(const ApiCall *call, const char *name)
 {
@@ -153,8 +151,7 @@ static json_t *call_make_job(ApiCall *call)
 		server_request_user(call->request), "params", params);
 }
 
-/* --- the four kinds ----------------------------------------------------------------------------
- */
+/* --- the four kinds --------------------------------------------------------------------------- */
 
 static const ApiHandler *handler_find(const ApiMethod *method)
 {
@@ -251,8 +248,7 @@ static int serve_stream(ApiCall *call, GError **err)
 	return 0;
 }
 
-/* --- dispatch ----------------------------------------------------------------------------------
- */
+/* --- dispatch --------------------------------------------------------------------------------- */
 
 /* Whether the request is for this node, or may be answered here for another one. */
 static int call_check_node(const ApiCall *call, const ApiHandler *handler, GError **err)

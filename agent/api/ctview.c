@@ -16,7 +16,7 @@
 
 #define MIB (1024LL * 1024)
 
-/* --- configuration ----------------------------------------------------------------------------- */
+/* --- configuration ---------------------------------------------------------------------------- */
 
 static void add_options(json_t *view, const CtSection *section)
 {
@@ -115,7 +115,7 @@ json_t *ctview_pending(CtConfig *config)
 	return view;
 }
 
-/* --- state ------------------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------ */
 
 static const char *status_of(unsigned vmid, const GArray *running)
 {

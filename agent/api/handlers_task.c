@@ -12,7 +12,7 @@
  * gives up on silent connections is safe; it then asks again. */
 #define WAIT_MS 30000
 
-/* --- list -------------------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 typedef struct Filter {
 	const char *type; /* NULL: any. */
@@ -96,7 +96,7 @@ static int get_tasks(ApiCall *call, json_t **ret_data, GError **err)
 	return 0;
 }
 
-/* --- one task ---------------------------------------------------------------------------------- */
+/* --- one task --------------------------------------------------------------------------------- */
 
 /* The UPID of a request, of a task of the node that was asked. */
 static int call_parse_upid(ApiCall *call, Upid **ret, GError **err)
@@ -161,7 +161,7 @@ static int abort_task(ApiCall *call, json_t **ret_data, GError **err)
 	return r < 0 ? r : task_abort(call->agent->tasks, api_param(call, "upid"), err);
 }
 
-/* --- log --------------------------------------------------------------------------------------- */
+/* --- log -------------------------------------------------------------------------------------- */
 
 /* The lines that there are, and beside "data": "total", "status", "exitstatus". */
 static int read_log(ApiCall *call, json_t **ret_lines, GError **err)

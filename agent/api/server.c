@@ -39,8 +39,7 @@ struct ServerSocket {
 	SoupWebsocketConnection *soup; /* NULL until it is open. */
 };
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 const char *server_request_verb(const ServerRequest *request)
 {
@@ -138,8 +137,7 @@ void server_request_answer(ServerRequest *request, unsigned status, json_t *body
 	request_free(request);
 }
 
-/* --- WebSockets --------------------------------------------------------------------------------
- */
+/* --- WebSockets ------------------------------------------------------------------------------- */
 
 static void socket_free(ServerSocket *socket)
 {
@@ -239,8 +237,7 @@ void server_socket_close(ServerSocket *socket)
 		soup_websocket_connection_close(socket->soup, SOUP_WEBSOCKET_CLOSE_NORMAL, NULL);
 }
 
-/* --- server ------------------------------------------------------------------------------------
- */
+/* --- server ----------------------------------------------------------------------------------- */
 
 static void message_refuse(SoupServerMessage *soup, unsigned status, const char *reason)
 {

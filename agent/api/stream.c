@@ -134,7 +134,7 @@ static void stream_send_failure(Stream *stream, int r, const char *reason)
 	stream_send_exit(stream, value);
 }
 
-/* --- output ------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 /* The worker has ended, and all that it wrote is with the client. */
 static void stream_finish(Stream *stream)
@@ -237,7 +237,7 @@ static void stream_go_on(Stream *stream)
 	pipe_watch(&stream->error, stream);
 }
 
-/* --- input ------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 static void stream_confirm(Stream *stream, size_t n)
 {
@@ -362,7 +362,7 @@ static void stream_on_message(const uint8_t *message, size_t size, void *data)
 	}
 }
 
-/* --- the worker -------------------------------------------------------------------------------- */
+/* --- the worker ------------------------------------------------------------------------------- */
 
 static void stream_on_exit(int wait_status, void *data)
 {
@@ -491,7 +491,7 @@ static int stream_start_worker(Stream *stream, GError **err)
 	return workerproc_send(&stream->worker, true, stream->job, err);
 }
 
-/* --- the socket -------------------------------------------------------------------------------- */
+/* --- the socket ------------------------------------------------------------------------------- */
 
 static void stream_on_opened(ServerSocket *socket, void *data)
 {

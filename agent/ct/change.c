@@ -31,7 +31,7 @@ uint32_t ct_change_random(CtChangeEnv *env)
 	return g_random_int();
 }
 
-/* --- Checks of one option ---------------------------------------------------------------------- */
+/* --- Checks of one option --------------------------------------------------------------------- */
 
 /* An address that begins with the prefix, random from there; owned by the caller. */
 static char *generate_mac(CtChangeEnv *env)
@@ -206,7 +206,7 @@ int ct_change_check(const char *key, const char *value, CtChangeEnv *env, char *
 	return 0;
 }
 
-/* --- A request ---------------------------------------------------------------------------------- */
+/* --- A request -------------------------------------------------------------------------------- */
 
 typedef struct Request {
 	CtConfig *config;

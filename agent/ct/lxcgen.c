@@ -105,7 +105,7 @@ static bool has_raw(const Generator *g, const char *key)
 	return false;
 }
 
-/* --- The host's side: cgroups, includes, hooks ------------------------------------------------- */
+/* --- The host's side: cgroups, includes, hooks ------------------------------------------------ */
 
 static void put_cgroup_places(Generator *g)
 {
@@ -165,7 +165,7 @@ static void put_hooks(Generator *g)
 	put(g, "lxc.hook.post-stop", "%s", g->host->hook);
 }
 
-/* --- Confinement: seccomp, AppArmor, features -------------------------------------------------- */
+/* --- Confinement: seccomp, AppArmor, features ------------------------------------------------- */
 
 /* Adds our rules to LXC's common ones, which end in a section for all architectures. */
 static void make_seccomp_rules(Generator *g)
@@ -329,7 +329,7 @@ static void put_idmap(Generator *g)
 	}
 }
 
-/* --- The container's side: console, limits, network -------------------------------------------- */
+/* --- The container's side: console, limits, network ------------------------------------------- */
 
 static void put_console(Generator *g)
 {

@@ -13,7 +13,7 @@
 static const char *const immediate_options[] = {"cores", "description", "hookscript", "hostname",
 	"lock", "onboot", "protection", "startup", "tags", "unused", NULL};
 
-/* --- The list of deletes ----------------------------------------------------------------------- */
+/* --- The list of deletes ---------------------------------------------------------------------- */
 
 /* Entries as they are written, with '!'. */
 static char **delete_entries(const CtSection *pending)
@@ -99,7 +99,7 @@ void ct_staged_set(CtSection *pending, const char *key, const char *value)
 	ct_section_set(pending, key, value);
 }
 
-/* --- Views ------------------------------------------------------------------------------------- */
+/* --- Views ------------------------------------------------------------------------------------ */
 
 /* Keys of pending new values, owned copies, because applying changes the section. */
 static GPtrArray *staged_keys(const CtSection *pending)
@@ -171,7 +171,7 @@ CtSection *ct_staged_dup_merged(CtConfig *config)
 	return merged;
 }
 
-/* --- Volumes that are to be made --------------------------------------------------------------- */
+/* --- Volumes that are to be made -------------------------------------------------------------- */
 
 bool ct_volume_is_request(const char *volume)
 {
@@ -228,7 +228,7 @@ void ct_staged_fulfil(CtConfig *config, const char *key, const char *volid, int6
 	ct_section_set(pending, key, text);
 }
 
-/* --- Apply ------------------------------------------------------------------------------------- */
+/* --- Apply ------------------------------------------------------------------------------------ */
 
 static bool is_immediate(const char *key)
 {

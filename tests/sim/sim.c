@@ -101,7 +101,7 @@ void sim_schedule(Sim *sim, SimEventType type, unsigned node, int64_t delay_ms)
 	put_event(sim, &event);
 }
 
-/* --- The env of a replica ----------------------------------------------------------------------- */
+/* --- The env of a replica --------------------------------------------------------------------- */
 
 static int64_t env_now_ms(void *data)
 {

@@ -181,7 +181,7 @@ void sim_schedule(Sim *sim, SimEventType type, unsigned node, int64_t delay_ms);
 void sim_node_start(SimNode *node);
 void sim_node_stop(SimNode *node, bool power);
 
-/* --- sim_bus.c --- */
+/* --- sim_bus.c -------------------------------------------------------------------------------- */
 int bus_send(SimNode *node, GBytes *bytes);
 void bus_order(SimNode *node);
 void bus_deliver(SimNode *node);
@@ -191,7 +191,7 @@ void bus_reform(Sim *sim);
 void bus_clear(SimNode *node);
 void bus_tell_quorum(SimNode *node);
 
-/* --- sim_disk.c --- */
+/* --- sim_disk.c ------------------------------------------------------------------------------- */
 void sim_disk_init(SimDisk *disk);
 void sim_disk_clear(SimDisk *disk);
 void sim_disk_start(SimNode *node, const ReplicaBatch *batch);
@@ -199,20 +199,20 @@ void sim_disk_done(SimNode *node);
 void sim_disk_crash(SimNode *node, bool power);
 ReplicaBatch *sim_disk_read(SimDisk *disk);
 
-/* --- sim_client.c --- */
+/* --- sim_client.c ----------------------------------------------------------------------------- */
 void client_step(SimNode *node);
 void client_answer(SimNode *node, SimRequest *request, int result);
 SimRequest *client_find(Sim *sim, uint32_t id, uint64_t boot, uint64_t seq);
 void request_free(void *data);
 
-/* --- sim_check.c --- */
+/* --- sim_check.c ------------------------------------------------------------------------------ */
 void check_init(Sim *sim);
 void check_clear(Sim *sim);
 void check_step(Sim *sim);
 bool check_is_healed(Sim *sim);
 void check_end(Sim *sim);
 
-/* --- sim_fault.c --- */
+/* --- sim_fault.c ------------------------------------------------------------------------------ */
 void fault_step(Sim *sim);
 void fault_heal(Sim *sim);
 
