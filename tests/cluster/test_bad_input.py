@@ -55,8 +55,8 @@ def test_root_that_is_not_empty(lab, n1):
 
 
 def test_start_that_lxc_refuses_says_so_in_one_line(lab, n1):
-    net = "name=eth0,bridge=vmbr0"
-    create(n1, 100, lab.busybox, "--net0", net, "--net1", net)
+    create(n1, 100, lab.busybox, "--net0", "name=eth0,bridge=vmbr0")
+    n1.ok(["sed", "-i", r"/^net0/{p;s/net0/net1/}", "/etc/pve/lxc/100.conf"])
     said = refused(lab, n1, ["pct", "start", "100"], "cannot start CT 100")
     assert len(said.splitlines()) == 1, said
 

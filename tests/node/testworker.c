@@ -69,14 +69,18 @@ static int run_start(Job *job, json_t **ret_result, GError **err)
 	}
 }
 
-/* Shows what a command made of its arguments, secrets too. */
+/* Shows what a command made of its arguments, secrets too, each value on one line as C would write
+ * it. */
 static int run_create(Job *job, json_t **ret_result, GError **err)
 {
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(job->params, name, value)
-		job_log(job, "%s=%s", name, json_string_value(value));
+	json_object_foreach(job->params, name, value) {
+		g_autofree char *text = g_strescape(json_string_value(value), NULL);
+
+		job_log(job, "%s=%s", name, text);
+	}
 	return 0;
 }
 
