@@ -168,46 +168,58 @@ int ct_lxc_start(unsigned vmid, bool debug, GError **err)
 	return err_set(err, EIO, "%s", reason ? reason : "LXC gives no reason");
 }
 
-int ct_lxc_kill(unsigned vmid, GError **err)
+/* What kill and shutdown ask of the monitor; *ret_done is its answer.  A container that has just ended
+ * by itself has done what is wanted. */
+static int ask_monitor(
+	unsigned vmid, bool (*ask)(LxcContainer *container), bool *ret_done, GError **err)
 {
 	g_autoptr(LxcContainer) container = NULL;
 	int saved_fd, r;
-	bool done;
 
 	r = open_container(vmid, &container, err);
-	if (r == -ECONNREFUSED) { /* It has just ended by itself. */
+	if (r == -ECONNREFUSED) {
 		g_clear_error(err);
+		*ret_done = true;
 		return 0;
 	}
 	if (r < 0)
 		return r;
 	saved_fd = mute();
-	done = container->stop(container);
+	*ret_done = ask(container);
 	unmute(saved_fd);
-	if (!done)
-		return err_set(err, EIO, "cannot stop container %u", vmid);
 	return 0;
+}
+
+static bool ask_to_stop(LxcContainer *container)
+{
+	return container->stop(container);
+}
+
+static bool ask_to_shut_down(LxcContainer *container)
+{
+	return container->shutdown(container, 0);
+}
+
+int ct_lxc_kill(unsigned vmid, GError **err)
+{
+	bool done;
+	int r;
+
+	r = ask_monitor(vmid, ask_to_stop, &done, err);
+	if (r < 0)
+		return r;
+	return done ? 0 : err_set(err, EIO, "cannot stop container %u", vmid);
 }
 
 int ct_lxc_shutdown(unsigned vmid, GError **err)
 {
-	g_autoptr(LxcContainer) container = NULL;
-	int saved_fd, r;
 	bool done;
+	int r;
 
-	r = open_container(vmid, &container, err);
-	if (r == -ECONNREFUSED) { /* It has just ended by itself. */
-		g_clear_error(err);
-		return 0;
-	}
+	r = ask_monitor(vmid, ask_to_shut_down, &done, err);
 	if (r < 0)
 		return r;
-	saved_fd = mute();
-	done = container->shutdown(container, 0);
-	unmute(saved_fd);
-	if (!done)
-		return err_set(err, EIO, "cannot ask container %u to shut down", vmid);
-	return 0;
+	return done ? 0 : err_set(err, EIO, "cannot ask container %u to shut down", vmid);
 }
 
 /* Runs inside the container, in a child of ours.  What it prints goes to the user. */
