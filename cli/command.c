@@ -18,20 +18,9 @@
 #include "cli/print.h"
 
 struct Cli {
-	const CliProgram *program;
 	AgentClient *client;
 	char *node; /* Of the request. */
 };
-
-const CliProgram *cli_program(const Cli *cli)
-{
-	return cli->program;
-}
-
-const char *cli_node(const Cli *cli)
-{
-	return cli->node;
-}
 
 /* The name inside "{name}" at text; NULL when there is none.  Owned by the caller. */
 static char *placeholder_dup(const char *text)
@@ -97,12 +86,6 @@ int cli_stream(Cli *cli, const Command *command, const Args *args,
 
 	args_each(args, add_param, &params);
 	return agent_client_stream(cli->client, path, object, options, ret_status, err);
-}
-
-int cli_request(Cli *cli, const char *verb, const char *pattern, const Args *args,
-	json_t **ret_data, GError **err)
-{
-	return request(cli, verb, pattern, NULL, args, ret_data, err);
 }
 
 static void print_line(const char *text, void *data)
@@ -268,7 +251,7 @@ static bool is_usage_error(bool parsed, const GError *error)
 
 static int run_command(const CliProgram *program, const Command *command, int argc, char **argv)
 {
-	Cli cli = {.program = program};
+	Cli cli = {0};
 	ArgsSpec spec;
 	g_autoptr(Args) args = NULL;
 	g_autoptr(GError) error = NULL;

@@ -47,18 +47,7 @@ typedef struct CliProgram {
 	const Command *commands;
 } CliProgram;
 
-/* What runs: borrowed for the life of the program. */
-const CliProgram *cli_program(const Cli *cli);
-
-/* The node that the command is about: that of its container, otherwise the one that we are on. */
-const char *cli_node(const Cli *cli);
-
-/* Sends a request to this node's agent: pattern with {node}, and the other names taken from args (which
- * then are not sent as parameters).  *ret_data (may be NULL) is owned by the caller. */
-int cli_request(Cli *cli, const char *verb, const char *pattern, const Args *args,
-	json_t **ret_data, GError **err);
-
-/* The same as text: the path with everything filled in.  Owned by the caller. */
+/* A method's path with {node} and the names from args filled in.  Owned by the caller. */
 char *cli_path_dup(const char *pattern, const char *node, const Args *args);
 
 /* Opens the stream that the command's path names and relays until its end; *ret_status is the exit

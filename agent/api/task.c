@@ -365,13 +365,6 @@ TaskLogCursor *task_log_cursor(TaskSet *set, const char *upid)
 	return task ? &task->cursor : NULL;
 }
 
-unsigned task_set_size(TaskSet *set)
-{
-	assert(set);
-
-	return g_hash_table_size(set->tasks);
-}
-
 bool task_set_busy(TaskSet *set, unsigned vmid)
 {
 	GHashTableIter iter;

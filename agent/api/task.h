@@ -66,9 +66,6 @@ bool task_running(TaskSet *set, const char *upid);
 /* For tasklog_read(); borrowed until the task ends.  NULL: the task does not run. */
 TaskLogCursor *task_log_cursor(TaskSet *set, const char *upid);
 
-/* How many run. */
-unsigned task_set_size(TaskSet *set);
-
 /* Whether a task about this container runs. */
 bool task_set_busy(TaskSet *set, unsigned vmid);
 
