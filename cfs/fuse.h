@@ -33,6 +33,7 @@ typedef struct ChangeToken ChangeToken;
 struct ChangeToken {
 	/* Called exactly once, with the result of the change; the token is its own from then. */
 	void (*answer)(ChangeToken *token, int result);
+	bool from_fs; /* It is a request of the file system. */
 };
 
 /* Files of the root directory that are made when they are opened. */

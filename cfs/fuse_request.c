@@ -203,6 +203,7 @@ Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result
 	Request *request = g_new0(Request, 1);
 
 	request->token.answer = request_answer;
+	request->token.from_fs = true;
 	request->fs = fs_of(req);
 	request->req = req;
 	request->finish = finish;

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The parts of the service, for its own files only:
+ *
+ *	service.c          its life, and the world of the replica
+ *	service_cluster.c  what corosync says
+ *	service_dirs.c     directories that are always there
+ *	service_fs.c       the world of the file system, and when it is mounted */
+
+#include "cfs/cluster.h"
+#include "cfs/disk.h"
+#include "cfs/fuse.h"
+#include "cfs/replica.h"
+#include "cfs/service.h"
+#include "cfs/store.h"
+
+struct Service {
+	TreeLimits limits;
+	void (*ready)(void *data);
+	void (*failed)(void *data);
+	void *data;
+	bool standalone;
+	char *mountpoint;
+	char *node_name;
+	int64_t start_time_s;
+
+	Store *store;
+	Disk *disk;
+	Replica *replica;       /* NULL until the node's id is known. */
+	GSource *ticker;        /* Wakes the replica. */
+	StoreFs *fs;            /* NULL until mounted. */
+	guint mount_source;     /* Waits to mount; 0: has done so. */
+	int64_t mount_until_ms; /* When it waits no longer. */
+	uint64_t mount_index;   /* What must be committed first; 0: not known yet. */
+	Cluster *cluster;       /* NULL: standalone. */
+
+	ClusterConf *conf;  /* As told last; NULL: not yet. */
+	bool quorate;       /* By corosync … */
+	GArray *online;     /* … whose nodes these are: of uint32_t, ascending. */
+	uint32_t node;      /* Our id; 0: not known yet. */
+	int disk_complaint; /* Error of the disk that was logged last; 0: none. */
+	unsigned n_mkdirs;  /* Directories of nodes that are being made. */
+
+	uint64_t members_version; /* See ViewsInput. */
+	uint64_t vmlist_version;
+	char *digest; /* Of the tree at digest_version; NULL: not computed. */
+	uint64_t digest_version;
+};
+
+/* The process should end; why has been logged. */
+void service_fail(Service *service);
+
+int64_t service_now_ms(void);
+
+/* Loads the database and begins; the node's id is known.  Negative errno with reason. */
+int service_start_replica(Service *service, GError **err);
+
+/* --- service_cluster.c ----------------------------------------------------------------------- */
+
+/* Connects to corosync from the main loop. */
+void service_connect(Service *service);
+
+/* Tells the replica what is known of quorum and configuration. */
+void service_tell_quorum(Service *service);
+
+/* --- service_dirs.c -------------------------------------------------------------------------- */
+
+/* Asks for the directories that are missing, where it is this member's turn. */
+void service_make_directories(Service *service);
+
+/* --- service_fs.c ---------------------------------------------------------------------------- */
+
+/* Mounts as soon as the tree has caught up with what this node has shown before, or after a while.
+ */
+void service_mount(Service *service);
