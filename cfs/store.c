@@ -8,20 +8,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include <sqlite3.h>
-
 #include "base/err.h"
 #include "base/log.h"
 #include "base/macro.h"
-
-/* How the bytes get small.  A transaction writes every page that it touches to the write-ahead log,
- * so pages are small (PAGE_SIZE), the number that changes with every batch sits in few rows, and
- * old entries of the log are deleted many at a time (TRIM_STEP).  The write-ahead log is copied
- * into the file only when it is long (CHECKPOINT_PAGES), by store_maintain(): a page that changed a
- * hundred times is then copied once. */
-#define PAGE_SIZE        1024
-#define CHECKPOINT_PAGES 4096
-#define TRIM_STEP        256
+#include "cfs/store_private.h"
 
 /* A file with more free than used pages is made smaller when it is opened. */
 #define VACUUM_PAGES_MIN 4096
@@ -30,10 +20,6 @@
 #define BUSY_MS 5000
 
 #define SCHEMA_VERSION 1
-
-/* What the rows of directories and files carry as type: the values of directory entries. */
-#define TYPE_DIRECTORY 4
-#define TYPE_FILE      8
 
 static const char SCHEMA[] =
 	"CREATE TABLE tree ("
@@ -48,21 +34,6 @@ static const char SCHEMA[] =
 	" results BLOB NOT NULL);"
 	"CREATE TABLE scalar (name TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID;"
 	"PRAGMA user_version = " G_STRINGIFY(SCHEMA_VERSION) ";";
-
-typedef enum Statement {
-	STATEMENT_BEGIN,
-	STATEMENT_COMMIT,
-	STATEMENT_PUT_ROW,
-	STATEMENT_REMOVE_ROW,
-	STATEMENT_CLEAR_ROWS,
-	STATEMENT_PUT_ENTRY,
-	STATEMENT_TRIM_ENTRIES,
-	STATEMENT_CLEAR_ENTRIES,
-	STATEMENT_PUT_ORIGIN,
-	STATEMENT_CLEAR_ORIGINS,
-	STATEMENT_PUT_SCALAR,
-	STATEMENT_N,
-} Statement;
 
 static const char *const statement_sql[STATEMENT_N] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -85,22 +56,7 @@ static const char *const statement_sql[STATEMENT_N] = {
 	[STATEMENT_PUT_SCALAR] = "INSERT OR REPLACE INTO scalar (name, value) VALUES (?1, ?2)",
 };
 
-struct Store {
-	char *path;
-	int lock_fd; /* Holds the lock that keeps a second daemon out. */
-	sqlite3 *db;
-	sqlite3_stmt *statements[STATEMENT_N];
-	bool synchronous;       /* As sqlite has it now: commits wait for the disk. */
-	uint64_t log_first;     /* Entries below it are deleted already. */
-	ReplicaScalars scalars; /* As they are in the database … */
-	bool scalars_known;     /* … if this is set. */
-	uint32_t node;
-	int wal_pages;          /* In the write-ahead log after the last commit. */
-	uint64_t bytes_written; /* See store_bytes_written(). */
-};
-
-/* The errno of a failed call of sqlite. */
-static int store_errno(Store *store, int code)
+int store_errno(Store *store, int code)
 {
 	int system_errno = sqlite3_system_errno(store->db);
 
@@ -127,7 +83,7 @@ static int store_errno(Store *store, int code)
 	}
 }
 
-static int store_exec(Store *store, const char *sql, GError **err)
+int store_exec(Store *store, const char *sql, GError **err)
 {
 	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 
@@ -135,35 +91,6 @@ static int store_exec(Store *store, const char *sql, GError **err)
 		return 0;
 	return err_set(err, -store_errno(store, sqlite3_extended_errcode(store->db)),
 		"database '%s': %s", store->path, sqlite3_errmsg(store->db));
-}
-
-/* Runs a statement without result, with what has been bound. */
-static int store_step(Store *store, Statement which)
-{
-	sqlite3_stmt *statement = store->statements[which];
-	int code = sqlite3_step(statement), extended = sqlite3_extended_errcode(store->db);
-	int r = code == SQLITE_DONE ? 0 : store_errno(store, extended);
-
-	(void)sqlite3_reset(statement); /* Repeats the error of the step. */
-	(void)sqlite3_clear_bindings(statement);
-	return r;
-}
-
-static void bind_u64(sqlite3_stmt *statement, int place, uint64_t value)
-{
-	int code = sqlite3_bind_int64(statement, place, (sqlite3_int64)value);
-
-	assert(code == SQLITE_OK);
-}
-
-/* The bytes must live until the statement has run.  An empty GBytes is an empty blob, not NULL. */
-static void bind_bytes(sqlite3_stmt *statement, int place, GBytes *bytes)
-{
-	size_t size;
-	const void *data = g_bytes_get_data(bytes, &size);
-	int code = sqlite3_bind_blob64(statement, place, size ? data : "", size, SQLITE_STATIC);
-
-	assert(code == SQLITE_OK);
 }
 
 /* --- Opening ---------------------------------------------------------------------------------- */
@@ -418,370 +345,4 @@ Store *store_close(Store *store)
 	g_free(store->path);
 	g_free(store);
 	return NULL;
-}
-
-/* --- Loading ---------------------------------------------------------------------------------- */
-
-static GBytes *column_bytes(sqlite3_stmt *statement, int column)
-{
-	const void *data = sqlite3_column_blob(statement, column);
-	int size = sqlite3_column_bytes(statement, column);
-
-	return g_bytes_new(data, (gsize)size);
-}
-
-static uint64_t column_u64(sqlite3_stmt *statement, int column)
-{
-	return (uint64_t)sqlite3_column_int64(statement, column);
-}
-
-/* Only sqlite's own types are certain: an administrator may have written anything. */
-static int load_row(sqlite3_stmt *statement, ReplicaBatch *batch)
-{
-	int type = sqlite3_column_int(statement, 5);
-	const char *name = (const char *)sqlite3_column_text(statement, 6);
-	uint64_t inode = column_u64(statement, 0);
-	g_autoptr(GBytes) data = NULL;
-
-	if (!name || strlen(name) != (size_t)sqlite3_column_bytes(statement, 6))
-		return -EUCLEAN;
-	if (inode == 0) {
-		batch->scalars.version = column_u64(statement, 2);
-		return 0;
-	}
-	if (type != TYPE_DIRECTORY && type != TYPE_FILE)
-		return -EUCLEAN;
-	if (type == TYPE_FILE)
-		data = column_bytes(statement, 7);
-	replica_batch_add_row(batch, inode, column_u64(statement, 1), column_u64(statement, 2),
-		(uint32_t)column_u64(statement, 3), (uint32_t)column_u64(statement, 4),
-		type == TYPE_DIRECTORY, name, data);
-	return 0;
-}
-
-static int load_entry(sqlite3_stmt *statement, ReplicaBatch *batch)
-{
-	g_autoptr(GBytes) op = column_bytes(statement, 6);
-	ReplicaEntry entry = {
-		.index = column_u64(statement, 0),
-		.epoch = column_u64(statement, 1),
-		.origin = (uint32_t)column_u64(statement, 2),
-		.boot = column_u64(statement, 3),
-		.seq = column_u64(statement, 4),
-		.op = op,
-	};
-
-	if (sqlite3_column_bytes(statement, 5) != REPLICA_HASH_SIZE)
-		return -EUCLEAN;
-	memcpy(entry.hash, sqlite3_column_blob(statement, 5), REPLICA_HASH_SIZE);
-	if (batch->entries->len == 0)
-		batch->log_first = entry.index;
-	replica_batch_add_entry(batch, &entry);
-	return 0;
-}
-
-static int load_origin(sqlite3_stmt *statement, ReplicaBatch *batch)
-{
-	g_autoptr(GBytes) results = column_bytes(statement, 3);
-
-	replica_batch_add_origin(batch, (uint32_t)column_u64(statement, 0),
-		column_u64(statement, 1), column_u64(statement, 2), results);
-	return 0;
-}
-
-static int load_scalar(sqlite3_stmt *statement, ReplicaBatch *batch)
-{
-	const char *name = (const char *)sqlite3_column_text(statement, 0);
-
-	if (str_equal(name, "promised"))
-		batch->scalars.promised = column_u64(statement, 1);
-	else if (str_equal(name, "adopted"))
-		batch->scalars.adopted = column_u64(statement, 1);
-	else if (str_equal(name, "commit"))
-		batch->scalars.commit = column_u64(statement, 1);
-	else if (str_equal(name, "commit_hash")) {
-		if (sqlite3_column_bytes(statement, 1) != REPLICA_HASH_SIZE)
-			return -EUCLEAN;
-		memcpy(batch->scalars.commit_hash, sqlite3_column_blob(statement, 1),
-			REPLICA_HASH_SIZE);
-	}
-	return 0;
-}
-
-static int load_table(Store *store, const char *sql,
-	int (*load)(sqlite3_stmt *statement, ReplicaBatch *batch), ReplicaBatch *batch)
-{
-	sqlite3_stmt *statement = NULL;
-	int r = 0, code;
-
-	code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
-	while (code == SQLITE_OK && r == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		r = load(statement, batch);
-		code = SQLITE_OK;
-	}
-	if (r == 0 && code != SQLITE_DONE)
-		r = store_errno(store, sqlite3_extended_errcode(store->db));
-	(void)sqlite3_finalize(statement);
-	return r;
-}
-
-int store_load(Store *store, ReplicaBatch **ret, GError **err)
-{
-	g_autoptr(ReplicaBatch) batch = replica_batch_new();
-	int r;
-
-	r = load_table(store,
-		"SELECT inode, parent, version, writer, mtime, type, name, data FROM tree"
-		" ORDER BY inode",
-		load_row, batch);
-	if (r == 0)
-		r = load_table(store,
-			"SELECT idx, epoch, origin, boot, seq, hash, op FROM log ORDER BY idx",
-			load_entry, batch);
-	if (r == 0)
-		r = load_table(store, "SELECT node, boot, seq, results FROM origin ORDER BY node",
-			load_origin, batch);
-	if (r == 0)
-		r = load_table(store, "SELECT name, value FROM scalar", load_scalar, batch);
-	if (r < 0)
-		return err_set_errno(err, r, "cannot read database '%s'", store->path);
-
-	store->log_first = batch->log_first;
-	*ret = g_steal_pointer(&batch);
-	return 0;
-}
-
-/* --- Writing ---------------------------------------------------------------------------------- */
-
-static int put_row(Store *store, const ReplicaRow *row)
-{
-	sqlite3_stmt *statement = store->statements[STATEMENT_PUT_ROW];
-
-	bind_u64(statement, 1, row->inode);
-	bind_u64(statement, 2, row->parent);
-	bind_u64(statement, 3, row->version);
-	bind_u64(statement, 4, row->writer);
-	bind_u64(statement, 5, row->mtime_s);
-	bind_u64(statement, 6, row->directory ? TYPE_DIRECTORY : TYPE_FILE);
-	(void)sqlite3_bind_text(statement, 7, row->name, -1, SQLITE_STATIC);
-	if (row->data)
-		bind_bytes(statement, 8, row->data);
-	return store_step(store, STATEMENT_PUT_ROW);
-}
-
-static int put_version(Store *store, uint64_t version)
-{
-	ReplicaRow row = {.version = version, .name = (char *)"__version__"};
-
-	return put_row(store, &row);
-}
-
-static int put_entry(Store *store, const ReplicaEntry *entry)
-{
-	sqlite3_stmt *statement = store->statements[STATEMENT_PUT_ENTRY];
-
-	bind_u64(statement, 1, entry->index);
-	bind_u64(statement, 2, entry->epoch);
-	bind_u64(statement, 3, entry->origin);
-	bind_u64(statement, 4, entry->boot);
-	bind_u64(statement, 5, entry->seq);
-	(void)sqlite3_bind_blob(statement, 6, entry->hash, REPLICA_HASH_SIZE, SQLITE_STATIC);
-	bind_bytes(statement, 7, entry->op);
-	return store_step(store, STATEMENT_PUT_ENTRY);
-}
-
-static int put_origin(Store *store, const ReplicaOrigin *origin)
-{
-	sqlite3_stmt *statement = store->statements[STATEMENT_PUT_ORIGIN];
-
-	bind_u64(statement, 1, origin->node);
-	bind_u64(statement, 2, origin->boot);
-	bind_u64(statement, 3, origin->seq);
-	bind_bytes(statement, 4, origin->results);
-	return store_step(store, STATEMENT_PUT_ORIGIN);
-}
-
-static int put_number(Store *store, const char *name, uint64_t value)
-{
-	sqlite3_stmt *statement = store->statements[STATEMENT_PUT_SCALAR];
-
-	(void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-	bind_u64(statement, 2, value);
-	return store_step(store, STATEMENT_PUT_SCALAR);
-}
-
-static int put_hash(Store *store, const char *name, const uint8_t *hash)
-{
-	sqlite3_stmt *statement = store->statements[STATEMENT_PUT_SCALAR];
-
-	(void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_blob(statement, 2, hash, REPLICA_HASH_SIZE, SQLITE_STATIC);
-	return store_step(store, STATEMENT_PUT_SCALAR);
-}
-
-/* What is the same in the database already is left alone: each page costs its bytes. */
-static int put_scalars(Store *store, const ReplicaScalars *scalars, bool replace)
-{
-	const ReplicaScalars *old = store->scalars_known ? &store->scalars : NULL;
-	int r = 0;
-
-	if (!old || replace || old->version != scalars->version)
-		r = put_version(store, scalars->version);
-	if (r == 0 && (!old || old->promised != scalars->promised))
-		r = put_number(store, "promised", scalars->promised);
-	if (r == 0 && (!old || old->adopted != scalars->adopted))
-		r = put_number(store, "adopted", scalars->adopted);
-	if (r == 0 && (!old || old->commit != scalars->commit))
-		r = put_number(store, "commit", scalars->commit);
-	if (r == 0 &&
-		(!old || memcmp(old->commit_hash, scalars->commit_hash, REPLICA_HASH_SIZE) != 0))
-		r = put_hash(store, "commit_hash", scalars->commit_hash);
-	return r;
-}
-
-static int clear_all(Store *store)
-{
-	int r = store_step(store, STATEMENT_CLEAR_ROWS);
-
-	if (r == 0)
-		r = store_step(store, STATEMENT_CLEAR_ENTRIES);
-	if (r == 0)
-		r = store_step(store, STATEMENT_CLEAR_ORIGINS);
-	return r;
-}
-
-static int remove_rows(Store *store, const GArray *removed)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < removed->len && r == 0; i++) {
-		bind_u64(store->statements[STATEMENT_REMOVE_ROW], 1,
-			g_array_index(removed, uint64_t, i));
-		r = store_step(store, STATEMENT_REMOVE_ROW);
-	}
-	return r;
-}
-
-static bool trim_is_due(const Store *store, const ReplicaBatch *batch)
-{
-	return batch->log_first >= store->log_first + TRIM_STEP;
-}
-
-static int write_batch(Store *store, const ReplicaBatch *batch)
-{
-	int r = batch->replace ? clear_all(store) : 0;
-
-	for (unsigned i = 0; i < batch->rows->len && r == 0; i++)
-		r = put_row(store, g_ptr_array_index(batch->rows, i));
-	if (r == 0)
-		r = remove_rows(store, batch->removed);
-	for (unsigned i = 0; i < batch->entries->len && r == 0; i++)
-		r = put_entry(store, g_ptr_array_index(batch->entries, i));
-	for (unsigned i = 0; i < batch->origins->len && r == 0; i++)
-		r = put_origin(store, g_ptr_array_index(batch->origins, i));
-	if (r == 0 && trim_is_due(store, batch)) {
-		bind_u64(store->statements[STATEMENT_TRIM_ENTRIES], 1, batch->log_first);
-		r = store_step(store, STATEMENT_TRIM_ENTRIES);
-	}
-	if (r == 0)
-		r = put_scalars(store, &batch->scalars, batch->replace);
-	return r;
-}
-
-/* NORMAL leaves the fsync to the next commit that wants one, which covers what came before it. */
-static int set_synchronous(Store *store, bool on)
-{
-	int r;
-
-	if (store->synchronous == on)
-		return 0;
-	r = store_exec(
-		store, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL);
-	if (r == 0)
-		store->synchronous = on;
-	return r;
-}
-
-static int transaction(
-	Store *store, bool sync, int (*body)(Store *store, const void *data), const void *data)
-{
-	int r = set_synchronous(store, sync);
-
-	if (r == 0)
-		r = store_step(store, STATEMENT_BEGIN);
-	if (r < 0)
-		return r;
-	r = body(store, data);
-	if (r == 0)
-		r = store_step(store, STATEMENT_COMMIT);
-	if (r < 0 && !sqlite3_get_autocommit(store->db))
-		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
-}
-
-static int batch_body(Store *store, const void *data)
-{
-	return write_batch(store, data);
-}
-
-int store_write(Store *store, const ReplicaBatch *batch)
-{
-	int r;
-
-	assert(store->db && batch);
-
-	r = transaction(store, batch->sync, batch_body, batch);
-	if (r < 0) {
-		store->scalars_known = false;
-		return r;
-	}
-
-	store->scalars = batch->scalars;
-	store->scalars_known = true;
-	if (batch->replace || trim_is_due(store, batch))
-		store->log_first = batch->log_first;
-	return 0;
-}
-
-void store_maintain(Store *store)
-{
-	int code, log_pages = 0, copied_pages = 0;
-
-	if (store->wal_pages < CHECKPOINT_PAGES)
-		return;
-
-	code = sqlite3_wal_checkpoint_v2(
-		store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &copied_pages);
-	if (code != SQLITE_OK && code != SQLITE_BUSY)
-		log_warning("Copying the write-ahead log of '%s' failed: %s", store->path,
-			sqlite3_errmsg(store->db));
-	else if (copied_pages > 0)
-		store->bytes_written += (uint64_t)copied_pages * PAGE_SIZE;
-
-	/* A reader may hold it up; then it is tried again when as much has been added. */
-	store->wal_pages = 0;
-}
-
-static int node_body(Store *store, const void *data)
-{
-	return put_number(store, "node", *(const uint32_t *)data);
-}
-
-int store_set_node(Store *store, uint32_t node)
-{
-	int r = transaction(store, true, node_body, &node);
-
-	if (r == 0)
-		store->node = node;
-	return r;
-}
-
-uint32_t store_node(const Store *store)
-{
-	return store->node;
-}
-
-uint64_t store_bytes_written(const Store *store)
-{
-	return store->bytes_written;
 }
