@@ -117,6 +117,7 @@ typedef struct ReplicaScalars {
 /* One transaction of the database; also its whole content, when a replica is loaded.
  *
  * To be written as one transaction, in this order: if replace, all rows, entries and origins are
+ * deleted; entries with an index above log_cut are deleted; if new_origins, all origins are
  * deleted; rows are put (by inode) and removed; entries are put (by index); origins are put (by
  * node); entries with an index below log_first are deleted; all scalars are written.  Doing it
  * twice does no harm.  replica_persisted() may be called with 0 when a reader of the database would
@@ -124,6 +125,8 @@ typedef struct ReplicaScalars {
 typedef struct ReplicaBatch {
 	bool sync;    /* Others rely on it: it must be on the disk before replica_persisted(). */
 	bool replace; /* It is the whole state. */
+	bool new_origins; /* The origins in it are all there are. */
+	uint64_t log_cut; /* Entries behind it go, for those in this batch; UINT64_MAX: none. */
 	ReplicaScalars scalars;
 	GPtrArray *rows;    /* Of ReplicaRow, in order of inodes. */
 	GArray *removed;    /* Of uint64_t, inodes in order. */

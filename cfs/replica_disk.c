@@ -53,6 +53,7 @@ ReplicaBatch *replica_batch_new(void)
 	batch->removed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	batch->entries = g_ptr_array_new_with_free_func(entry_destroy);
 	batch->origins = g_ptr_array_new_with_free_func(origin_destroy);
+	batch->log_cut = UINT64_MAX;
 	batch->log_first = 1;
 	return batch;
 }

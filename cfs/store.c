@@ -49,6 +49,7 @@ static const char *const statement_sql[STATEMENT_N] = {
 		"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[STATEMENT_TRIM_ENTRIES] = "DELETE FROM log WHERE idx < ?1",
+	[STATEMENT_CUT_ENTRIES] = "DELETE FROM log WHERE idx > ?1",
 	[STATEMENT_CLEAR_ENTRIES] = "DELETE FROM log",
 	[STATEMENT_PUT_ORIGIN] =
 		"INSERT OR REPLACE INTO origin (node, boot, seq, results) VALUES (?1, ?2, ?3, ?4)",

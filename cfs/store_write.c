@@ -145,6 +145,20 @@ static int clear_all(Store *store)
 	return r;
 }
 
+/* What a batch takes the place of. */
+static int clear_for(Store *store, const ReplicaBatch *batch)
+{
+	int r = batch->replace ? clear_all(store) : 0;
+
+	if (r == 0 && batch->log_cut < UINT64_MAX) {
+		bind_u64(store->statements[STATEMENT_CUT_ENTRIES], 1, batch->log_cut);
+		r = store_step(store, STATEMENT_CUT_ENTRIES);
+	}
+	if (r == 0 && batch->new_origins)
+		r = store_step(store, STATEMENT_CLEAR_ORIGINS);
+	return r;
+}
+
 static int remove_rows(Store *store, const GArray *removed)
 {
 	int r = 0;
@@ -164,7 +178,7 @@ static bool trim_is_due(const Store *store, const ReplicaBatch *batch)
 
 static int write_batch(Store *store, const ReplicaBatch *batch)
 {
-	int r = batch->replace ? clear_all(store) : 0;
+	int r = clear_for(store, batch);
 
 	for (unsigned i = 0; i < batch->rows->len && r == 0; i++)
 		r = put_row(store, g_ptr_array_index(batch->rows, i));

@@ -102,13 +102,18 @@ static void copy_origin(GTree *origins, const ReplicaOrigin *from)
 /* As the contract of ReplicaBatch has it. */
 static void apply_batch(SimDatabase *database, const ReplicaBatch *batch)
 {
-	GTreeNode *first;
+	GTreeNode *first, *last;
 
 	if (batch->replace) {
 		g_tree_remove_all(database->rows);
 		g_tree_remove_all(database->entries);
 		g_tree_remove_all(database->origins);
 	}
+	while ((last = g_tree_node_last(database->entries)) &&
+		*(const uint64_t *)g_tree_node_key(last) > batch->log_cut)
+		g_tree_remove(database->entries, g_tree_node_key(last));
+	if (batch->new_origins)
+		g_tree_remove_all(database->origins);
 	for (guint i = 0; i < batch->rows->len; i++)
 		copy_row(database->rows, g_ptr_array_index(batch->rows, i));
 	for (guint i = 0; i < batch->removed->len; i++)
@@ -130,6 +135,8 @@ static ReplicaBatch *copy_batch(const ReplicaBatch *from)
 
 	batch->sync = from->sync;
 	batch->replace = from->replace;
+	batch->new_origins = from->new_origins;
+	batch->log_cut = from->log_cut;
 	batch->scalars = from->scalars;
 	batch->log_first = from->log_first;
 	g_array_append_vals(batch->removed, from->removed->data, from->removed->len);

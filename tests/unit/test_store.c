@@ -221,6 +221,32 @@ static void replacing_leaves_nothing_of_the_old(void **state)
 	assert_int_equal(store_node(f->store), 4);
 }
 
+static void the_end_of_the_log_is_cut_before_entries_are_put(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(ReplicaBatch) first = batch_with(9), second = batch_with(20), loaded = NULL;
+	g_autoptr(GBytes) results = bytes_of("r");
+
+	add_file(first, 1, "a", "x");
+	for (unsigned i = 1; i <= 4; i++)
+		add_entry(first, i, "old");
+	replica_batch_add_origin(first, 1, 1, 1, results);
+	assert_int_equal(store_write(f->store, first), 0);
+	second->log_cut = 2;
+	second->new_origins = true;
+	add_entry(second, 3, "new");
+	replica_batch_add_origin(second, 2, 1, 1, results);
+	assert_int_equal(store_write(f->store, second), 0);
+
+	loaded = load(f);
+	assert_int_equal(loaded->rows->len, 1);
+	assert_int_equal(loaded->entries->len, 3);
+	assert_true(g_bytes_equal(entry_at(loaded, 1)->op, entry_at(first, 1)->op));
+	assert_true(g_bytes_equal(entry_at(loaded, 2)->op, entry_at(second, 0)->op));
+	assert_int_equal(loaded->origins->len, 1);
+	assert_int_equal(((const ReplicaOrigin *)g_ptr_array_index(loaded->origins, 0))->node, 2);
+}
+
 static void old_entries_are_deleted_in_steps(void **state)
 {
 	struct fixture *f = *state;
@@ -362,6 +388,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(writing_twice_does_no_harm, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			replacing_leaves_nothing_of_the_old, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_end_of_the_log_is_cut_before_entries_are_put, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			old_entries_are_deleted_in_steps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_process_serves_a_database, set_up, tear_down),
