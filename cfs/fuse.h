@@ -58,6 +58,12 @@ typedef struct StoreFsBackend {
 	/* As replica_submit(): takes op on success. */
 	int (*submit)(void *data, Op *op, ChangeToken *token);
 
+	/* Directories directly below priv/lock are locks.  Their time set to now renews the lease; set to
+	 * 0, it removes the lock if its lease has run out here, and otherwise changes nothing, with
+	 * success.  NULL: they have times as others do. */
+	int (*lock_renew)(void *data, uint64_t inode, ChangeToken *token);
+	int (*lock_expire)(void *data, uint64_t inode, ChangeToken *token);
+
 	/* The text of a view of now. */
 	GBytes *(*view)(void *data, StoreFsView view);
 

@@ -7,6 +7,9 @@
 #include "base/macro.h"
 #include "cfs/fuse_private.h"
 
+/* Where the locks are. */
+#define LOCKS_PATH "priv/lock"
+
 static Handle *handle_of(const struct fuse_file_info *fi)
 {
 	return fi ? (Handle *)(uintptr_t)fi->fh : NULL;
@@ -356,10 +359,43 @@ static void finish_utime(Request *request, int result)
 		reply_attr(request->req, number_of(request->inode));
 }
 
+/* The lock may be gone by it, and its attributes are those that it had. */
+static void finish_lock(Request *request, int result)
+{
+	struct stat attr;
+
+	if (result < 0) {
+		(void)fuse_reply_err(request->req, -result);
+		return;
+	}
+	if (attr_of_number(request->fs, number_of(request->inode), &attr) < 0)
+		attr = (struct stat){
+			.st_ino = number_of(request->inode),
+			.st_mode = S_IFDIR | 0700,
+			.st_gid = request->fs->group,
+			.st_nlink = 1,
+		};
+	(void)fuse_reply_attr(request->req, &attr, 0);
+}
+
+/* What setting the time of an entry asks of its lock; NULL when it is not a lock, or is not asked
+ * anything. */
+static int (*lock_function(const StoreFs *fs, const TreeNode *node, int64_t mtime_s))(
+	void *, uint64_t, ChangeToken *)
+{
+	const TreeNode *parent = tree_by_inode(fs_tree(fs), tree_node_parent(node));
+
+	if (!tree_node_is_directory(node) || !parent ||
+		parent != tree_by_path(fs_tree(fs), LOCKS_PATH))
+		return NULL;
+	return mtime_s == 0 ? fs->backend.lock_expire : fs->backend.lock_renew;
+}
+
 static void submit_utime(fuse_req_t req, uint64_t inode, int64_t mtime_s)
 {
 	StoreFs *fs = fs_of(req);
 	const TreeNode *node = tree_by_inode(fs_tree(fs), inode);
+	int (*lock)(void *data, uint64_t inode, ChangeToken *token);
 	g_autofree char *path = NULL;
 	Request *request;
 
@@ -367,10 +403,15 @@ static void submit_utime(fuse_req_t req, uint64_t inode, int64_t mtime_s)
 		reply_attr(req, number_of(inode)); /* The root and what is gone keep no times. */
 		return;
 	}
-	path = tree_node_dup_path(fs_tree(fs), node);
-	request = request_new(req, finish_utime);
+	lock = lock_function(fs, node, mtime_s);
+	request = request_new(req, lock ? finish_lock : finish_utime);
 	request->inode = inode;
 	request->mtime_s = mtime_s;
+	if (lock) {
+		request_submit_lock(request, lock);
+		return;
+	}
+	path = tree_node_dup_path(fs_tree(fs), node);
 	request_submit(request, op_new(OP_UTIME, path));
 }
 

@@ -219,6 +219,10 @@ Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result
 /* Submits an operation, which is taken; finish() is called, perhaps before this returns. */
 void request_submit(Request *request, Op *take_op);
 
+/* The same for what is asked of a lock, the directory that the request is about. */
+void request_submit_lock(
+	Request *request, int (*submit)(void *data, uint64_t inode, ChangeToken *token));
+
 /* Submits the change of content that the request describes, under the name that the file has now.
  * A file that is gone is changed here only, for those who have it open. */
 void request_submit_content(Request *request);

@@ -232,6 +232,16 @@ void request_submit(Request *request, Op *take_op)
 	}
 }
 
+void request_submit_lock(
+	Request *request, int (*submit)(void *data, uint64_t inode, ChangeToken *token))
+{
+	StoreFs *fs = request->fs;
+	int r = fs->stopping ? -EROFS : submit(fs->backend.data, request->inode, &request->token);
+
+	if (r < 0)
+		request_done(request, r);
+}
+
 /* --- Changes of content ----------------------------------------------------------------------- */
 
 /* The caller's bytes behind offset zeros. */
