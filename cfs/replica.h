@@ -83,7 +83,7 @@ typedef struct ReplicaRow {
 	uint32_t mtime_s;
 	bool directory;
 	char *name;
-	GBytes *data; /* NULL for directories. */
+	GBytes *data; /* NULL for directories; those that are locks have a lease here (tree.h). */
 } ReplicaRow;
 
 /* An entry of the log. */

@@ -14,7 +14,7 @@
  *	stream   u64 commit, 32 bytes hash at commit, u64 version,
  *	         u32 rows, u32 origins, u32 entries, then so many of
  *	row      u64 inode, u64 parent, u64 version, u32 writer, u32 mtime_s, u8 directory,
- *	         u16 length of name, name, u32 length of data (0 for directories), data
+ *	         u16 length of name, name, u32 length of data (0 for directories but locks), data
  *	origin   u32 node, u64 boot, u64 seq, u32 length of results, results
  *	entry    u64 index, u64 epoch, u64 boot, u64 seq, u32 origin, 32 bytes hash,
  *	         u32 length of operation, operation */
@@ -264,7 +264,8 @@ static void get_row(TransferIn *in, BytesReader *reader)
 		return;
 	row.name = g_strndup((const char *)name, name_size);
 	replica_batch_add_row(in->batch, row.inode, row.parent, row.version, row.writer,
-		row.mtime_s, row.directory, row.name, row.directory ? NULL : data);
+		row.mtime_s, row.directory, row.name,
+		row.directory && g_bytes_get_size(data) == 0 ? NULL : data);
 	g_free(row.name);
 }
 
@@ -409,6 +410,11 @@ static bool note_removed(const TreeNode *node, void *data)
 	return true;
 }
 
+static bool same_data(GBytes *a, GBytes *b)
+{
+	return a && b ? g_bytes_equal(a, b) : a == b;
+}
+
 /* Versions alone do not tell: after the operator's word, histories may have parted. */
 static bool same_entry(const TreeNode *a, const TreeNode *b)
 {
@@ -419,7 +425,7 @@ static bool same_entry(const TreeNode *a, const TreeNode *b)
 		tree_node_is_directory(a) != tree_node_is_directory(b) ||
 		!str_equal(tree_node_name(a), tree_node_name(b)))
 		return false;
-	return tree_node_is_directory(a) || g_bytes_equal(tree_node_data(a), tree_node_data(b));
+	return same_data(tree_node_data(a), tree_node_data(b));
 }
 
 static bool note_changed(const TreeNode *node, void *data)

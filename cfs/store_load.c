@@ -39,7 +39,8 @@ static int load_row(sqlite3_stmt *statement, ReplicaBatch *batch)
 	}
 	if (type != TYPE_DIRECTORY && type != TYPE_FILE)
 		return -EUCLEAN;
-	if (type == TYPE_FILE)
+	/* Directories have none, but for locks (tree.h). */
+	if (type == TYPE_FILE || sqlite3_column_type(statement, 7) != SQLITE_NULL)
 		data = column_bytes(statement, 7);
 	replica_batch_add_row(batch, inode, column_u64(statement, 1), column_u64(statement, 2),
 		(uint32_t)column_u64(statement, 3), (uint32_t)column_u64(statement, 4),

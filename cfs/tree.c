@@ -18,13 +18,41 @@
 
 /* --- Nodes and indexes ------------------------------------------------------------------------ */
 
-static void node_free(void *data)
+TreeNode *tree_node_new(uint64_t inode, uint64_t parent, const char *name)
 {
-	TreeNode *node = data;
+	TreeNode *node = g_new0(TreeNode, 1);
+
+	node->inode = inode;
+	node->parent = parent;
+	node->name = g_strdup(name);
+	return node;
+}
+
+TreeNode *tree_node_copy(const TreeNode *node)
+{
+	TreeNode *copy = g_memdup2(node, sizeof(*node));
+
+	copy->name = g_strdup(node->name);
+	copy->data = node->data ? g_bytes_ref(node->data) : NULL;
+	copy->lease = node->lease ? g_bytes_ref(node->lease) : NULL;
+	return copy;
+}
+
+TreeNode *tree_node_free(TreeNode *node)
+{
+	if (!node)
+		return NULL;
 
 	g_free(node->name);
 	g_clear_pointer(&node->data, g_bytes_unref);
+	g_clear_pointer(&node->lease, g_bytes_unref);
 	g_free(node);
+	return NULL;
+}
+
+static void node_destroy(void *node)
+{
+	tree_node_free(node);
 }
 
 static int place_compare(const void *a, const void *b, void *data)
@@ -58,7 +86,7 @@ Tree *tree_new(const TreeLimits *limits)
 
 	tree = g_new0(Tree, 1);
 	tree->limits = *limits;
-	tree->by_inode = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
+	tree->by_inode = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_destroy);
 	tree->by_place = g_tree_new_full(place_compare, NULL, NULL, NULL);
 	tree->guests = g_tree_new_full(id_compare, NULL, NULL, NULL);
 	tree->root.name = g_strdup("");
@@ -200,6 +228,20 @@ void tree_unlink(Tree *tree, TreeNode *node)
 	tree->total_bytes -= strlen(node->name) + tree_node_size(node);
 }
 
+void tree_insert(Tree *tree, TreeNode *node)
+{
+	assert(!tree_find_inode(tree, node->inode));
+
+	g_hash_table_insert(tree->by_inode, &node->inode, node);
+	tree_link(tree, node);
+}
+
+void tree_remove(Tree *tree, TreeNode *node)
+{
+	tree_unlink(tree, node);
+	g_hash_table_remove(tree->by_inode, &node->inode);
+}
+
 void tree_set_data(Tree *tree, TreeNode *node, GBytes *data)
 {
 	tree->total_bytes -= tree_node_size(node);
@@ -315,7 +357,7 @@ const char *tree_node_name(const TreeNode *node)
 
 GBytes *tree_node_data(const TreeNode *node)
 {
-	return node->data;
+	return node->data ? node->data : node->lease;
 }
 
 char *tree_node_dup_path(const Tree *tree, const TreeNode *node)
@@ -391,8 +433,9 @@ uint64_t tree_total_entries(const Tree *tree)
 static bool digest_node(const TreeNode *node, void *data)
 {
 	g_autoptr(GByteArray) row = g_byte_array_new();
+	GBytes *bytes = tree_node_data(node);
 	gsize size = 0;
-	const void *content = node->data ? g_bytes_get_data(node->data, &size) : NULL;
+	const void *content = bytes ? g_bytes_get_data(bytes, &size) : NULL;
 
 	bytes_put_u64(row, node->inode);
 	bytes_put_u64(row, node->parent);
@@ -424,29 +467,26 @@ int tree_put_row(Tree *tree, uint64_t inode, uint64_t parent, uint64_t version, 
 	uint32_t mtime_s, bool directory, const char *name, GBytes *data)
 {
 	TreeNode *node, *there;
+	TreeLease lease;
 
-	if (inode == TREE_ROOT_INODE || inode > version || op_check_name(name) < 0 ||
-		directory != !data)
+	if (inode == TREE_ROOT_INODE || inode > version || op_check_name(name) < 0)
+		return -EUCLEAN;
+	if (directory ? data && !tree_lease_decode(data, &lease) : !data)
 		return -EUCLEAN;
 	there = tree_find_child(tree, parent, name);
 	if (there && there->inode != inode)
 		return -EUCLEAN;
 
 	node = tree_find_inode(tree, inode);
-	if (node) {
-		tree_unlink(tree, node);
-		g_hash_table_remove(tree->by_inode, &inode);
-	}
-	node = g_new0(TreeNode, 1);
-	node->inode = inode;
-	node->parent = parent;
+	if (node)
+		tree_remove(tree, node);
+	node = tree_node_new(inode, parent, name);
 	node->version = version;
 	node->writer = writer;
 	node->mtime_s = mtime_s;
-	node->name = g_strdup(name);
-	node->data = data ? g_bytes_ref(data) : NULL;
-	g_hash_table_insert(tree->by_inode, &node->inode, node);
-	tree_link(tree, node);
+	if (data)
+		*(directory ? &node->lease : &node->data) = g_bytes_ref(data);
+	tree_insert(tree, node);
 	return 0;
 }
 
@@ -457,6 +497,24 @@ void tree_set_version(Tree *tree, uint64_t version)
 
 /* Steps from an entry to the root: no path has more components than it has bytes. */
 #define DEPTH_MAX OP_PATH_MAX
+
+/* Leases and locks belong together, and locks are as taking leaves them. */
+static int check_lock(const Tree *tree, const TreeNode *node, GError **err)
+{
+	const TreeNode *directory = tree_find_inode(tree, node->parent);
+	bool lock = tree_node_is_directory(node) && tree_holds_locks(tree, directory);
+
+	if (directory->lease)
+		return err_set(err, EUCLEAN, "entry %" PRIu64 " ('%s') is inside a lock",
+			node->inode, node->name);
+	if (lock != (node->lease != NULL))
+		return err_set(err, EUCLEAN, "entry %" PRIu64 " ('%s') %s", node->inode, node->name,
+			lock ? "is a lock without a lease" : "has a lease but is no lock");
+	if (lock && node->version != node->inode)
+		return err_set(err, EUCLEAN, "lock %" PRIu64 " ('%s') was changed", node->inode,
+			node->name);
+	return 0;
+}
 
 static int check_node(const Tree *tree, const TreeNode *node, GError **err)
 {
@@ -481,7 +539,7 @@ static int check_node(const Tree *tree, const TreeNode *node, GError **err)
 	if (tree_node_size(node) > tree->limits.file_max)
 		return err_set(err, EUCLEAN, "entry %" PRIu64 " ('%s') is too large", node->inode,
 			node->name);
-	return 0;
+	return check_lock(tree, node, err);
 }
 
 static int find_guests(Tree *tree, const GPtrArray *nodes, GError **err)

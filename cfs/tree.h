@@ -31,6 +31,9 @@ typedef struct TreeLimits {
 
 #define TREE_ROOT_INODE UINT64_C(0)
 
+/* The lease of a lock that was taken by making its directory. */
+#define TREE_MKDIR_TTL_S 120
+
 Tree *tree_new(const TreeLimits *limits);
 Tree *tree_free(Tree *tree);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Tree, tree_free)
@@ -49,8 +52,9 @@ typedef struct TreeChange {
 } TreeChange;
 
 /* Appends to changes (from tree_changes_new(), may be NULL): the entry that op names last, before it what it
- * replaced and the directories whose time it moved.  Returns 0 or the errno that POSIX gives for
- * the same call; then nothing has changed. */
+ * replaced and the directories whose time it moved; of a transaction, the same for one operation after the
+ * other.  Returns 0 or the errno that POSIX gives for the same call, of a transaction that of the first
+ * operation that fails; then nothing has changed, not even the version. */
 int tree_apply(Tree *tree, const Op *op, uint32_t writer, GPtrArray *changes);
 TreeChange *tree_change_free(TreeChange *change);
 
@@ -73,8 +77,8 @@ uint32_t tree_node_mtime_s(const TreeNode *node);
 bool tree_node_is_directory(const TreeNode *node);
 const char *tree_node_name(const TreeNode *node);
 
-/* Content of a file; the caller takes a reference of its own if it keeps it.  NULL only for
- * directories. */
+/* Content of a file, for the database that of a lock (below), NULL for other directories.  The caller
+ * takes a reference of its own if it keeps it. */
 GBytes *tree_node_data(const TreeNode *node);
 
 /* Path below the root, owned by the caller; "" for the root. */
@@ -100,7 +104,8 @@ int tree_admit(const Tree *tree, const TreeLimits *limits, const Op *op);
 
 /* Loading from rows of the database or of a transfer: puts the entry as it is, replacing what has
  * the same inode.  Rows may come in any order; tree_check() must succeed before the tree is used.
- * -EUCLEAN when the row cannot be part of any tree, or another entry has its place. */
+ * data of a directory is NULL, or the lease of a lock.  -EUCLEAN when the row cannot be part of any
+ * tree, or another entry has its place. */
 int tree_put_row(Tree *tree, uint64_t inode, uint64_t parent, uint64_t version, uint32_t writer,
 	uint32_t mtime_s, bool directory, const char *name, GBytes *data);
 void tree_set_version(Tree *tree, uint64_t version);
@@ -108,6 +113,25 @@ void tree_set_version(Tree *tree, uint64_t version);
 /* Whether parents exist and are directories, there is no cycle, no version is above the tree's, CTIDs
  * are unique and limits hold; -EUCLEAN with the reason otherwise.  Finds the guests. */
 int tree_check(Tree *tree, GError **err);
+
+/* Locks: the directories directly below priv/lock.  Each has a lease, and nothing in it; taking a lock
+ * makes its directory with another inode each time, which is the token of who took it.  Nothing but
+ * taking and freeing changes them. */
+typedef struct TreeLease {
+	uint64_t token;    /* Inode and version of the directory. */
+	const char *owner; /* Borrowed until the next change. */
+	uint32_t ttl_s;
+} TreeLease;
+
+/* False when the entry is no lock. */
+bool tree_node_lease(const TreeNode *node, TreeLease *ret);
+
+/* Calls visit for everything directly below priv/lock in order of the names (files too, which are no
+ * locks), until it returns false. */
+void tree_each_lock(const Tree *tree, bool (*visit)(const TreeNode *node, void *data), void *data);
+
+/* The lease as data of its directory's row, for rows that come from elsewhere; owned by the caller. */
+GBytes *tree_lease_encode(const char *owner, uint32_t ttl_s);
 
 /* Guests: nodes/NAME/lxc/ID.conf and nodes/NAME/qemu-server/ID.conf. */
 typedef struct TreeGuest {

@@ -3,114 +3,17 @@
 /* Operations applied to the tree.
  *
  * Each operation is first checked whole, then done: the version is counted when nothing can fail any
- * more, so that an operation with an error leaves no trace, not even a number. */
+ * more, so that an operation with an error leaves no trace, not even a number.
+ *
+ * A transaction does one operation after the other, and keeps what each entry was before each step.
+ * When an operation fails, the steps are taken back, the last one first, so that every entry finds the
+ * directories around it that it had before. */
 
 #include "cfs/tree_internal.h"
 
 #include <string.h>
 
 #include "base/macro.h"
-
-/* --- Limits ----------------------------------------------------------------------------------- */
-
-/* The regular file that an operation is about. */
-static int find_file(const Tree *tree, const Op *op, TreeNode **ret)
-{
-	TreeNode *node;
-	int r;
-
-	r = tree_find_path(tree, op->path, &node);
-	if (r < 0)
-		return r;
-	if (tree_node_is_directory(node))
-		return -EISDIR;
-	if (op->inode != 0 && op->inode != node->inode)
-		return -ENOENT;
-	*ret = node;
-	return 0;
-}
-
-/* Length of a file after op; UINT64_MAX when it cannot be told in 64 bits. */
-static uint64_t length_after(const TreeNode *file, const Op *op)
-{
-	uint64_t length = tree_node_size(file);
-	uint64_t size = op->data ? g_bytes_get_size(op->data) : 0;
-	uint64_t start;
-
-	switch (op->type) {
-	case OP_REPLACE:
-		return size;
-	case OP_TRUNCATE:
-		return op->offset;
-	case OP_WRITE:
-		start = op->flags & OP_FLAG_APPEND ? length : op->offset;
-		return start > UINT64_MAX - size ? UINT64_MAX : MAX(length, start + size);
-	default:
-		return length;
-	}
-}
-
-/* What op would do to the sums, in bytes and entries; *ret_length is the length of its file. */
-static void measure(const Tree *tree, const Op *op, uint64_t *ret_length, uint64_t *ret_grown,
-	uint64_t *ret_freed, unsigned *ret_n_new)
-{
-	const char *name = strrchr(op->path, '/');
-	TreeNode *file, *target;
-
-	*ret_length = 0;
-	*ret_grown = 0;
-	*ret_freed = 0;
-	*ret_n_new = 0;
-
-	switch (op->type) {
-	case OP_CREATE:
-	case OP_MKDIR:
-		*ret_length = op->data ? g_bytes_get_size(op->data) : 0;
-		*ret_grown = strlen(name ? name + 1 : op->path) + *ret_length;
-		*ret_n_new = 1;
-		return;
-	case OP_WRITE:
-	case OP_REPLACE:
-	case OP_TRUNCATE:
-		if (find_file(tree, op, &file) < 0)
-			return;
-		*ret_length = length_after(file, op);
-		*ret_grown = *ret_length;
-		*ret_freed = tree_node_size(file);
-		return;
-	case OP_RENAME:
-		if (tree_find_path(tree, op->path, &file) < 0)
-			return;
-		name = strrchr(op->target, '/');
-		*ret_grown = strlen(name ? name + 1 : op->target);
-		*ret_freed = strlen(file->name);
-		if (tree_find_path(tree, op->target, &target) == 0)
-			*ret_freed += strlen(target->name) + tree_node_size(target);
-		return;
-	default:
-		return;
-	}
-}
-
-int tree_admit(const Tree *tree, const TreeLimits *limits, const Op *op)
-{
-	uint64_t length, grown, freed;
-	unsigned n_new;
-
-	assert(tree);
-	assert(limits);
-
-	measure(tree, op, &length, &grown, &freed, &n_new);
-	if (length > limits->file_max)
-		return -EFBIG;
-	if (n_new > 0 && tree_total_entries(tree) >= limits->entries_max)
-		return -ENOSPC;
-	/* What shrinks is welcome in a tree that is over its limit. */
-	if (grown > freed && (tree->total_bytes > limits->total_max ||
-				     grown - freed > limits->total_max - tree->total_bytes))
-		return -ENOSPC;
-	return 0;
-}
 
 /* --- Applying --------------------------------------------------------------------------------- */
 
@@ -120,7 +23,14 @@ typedef struct Apply {
 	const Op *op;
 	uint32_t writer;
 	GPtrArray *changes;
+	GPtrArray *undo; /* Of Step, in a transaction; otherwise NULL. */
 } Apply;
+
+/* An entry before it was changed. */
+typedef struct Step {
+	uint64_t inode;
+	TreeNode *before; /* NULL: it was not there. */
+} Step;
 
 TreeChange *tree_change_free(TreeChange *change)
 {
@@ -156,6 +66,42 @@ static TreeChange *note(Apply *apply, const TreeNode *node)
 	return change;
 }
 
+static void step_destroy(void *data)
+{
+	Step *step = data;
+
+	tree_node_free(step->before);
+	g_free(step);
+}
+
+/* To be called before anything is done to an entry, and before it is made. */
+static void remember(Apply *apply, uint64_t inode)
+{
+	const TreeNode *node;
+	Step *step;
+
+	if (!apply->undo)
+		return;
+	node = tree_find_inode(apply->tree, inode);
+	step = g_new0(Step, 1);
+	step->inode = inode;
+	step->before = node ? tree_node_copy(node) : NULL;
+	g_ptr_array_add(apply->undo, step);
+}
+
+static void take_back(Tree *tree, GPtrArray *undo)
+{
+	for (guint i = undo->len; i-- > 0;) {
+		Step *step = g_ptr_array_index(undo, i);
+		TreeNode *node = tree_find_inode(tree, step->inode);
+
+		if (node)
+			tree_remove(tree, node);
+		if (step->before)
+			tree_insert(tree, g_steal_pointer(&step->before));
+	}
+}
+
 static void stamp(Apply *apply, TreeNode *node)
 {
 	node->version = apply->tree->version;
@@ -168,15 +114,41 @@ static void touch_directory(Apply *apply, TreeNode *directory)
 {
 	if (directory->inode == TREE_ROOT_INODE)
 		return;
+	remember(apply, directory->inode);
 	stamp(apply, directory);
 	note(apply, directory);
+}
+
+/* Makes an entry of the version that was just counted.  data is taken: content of a file, lease of a
+ * lock, NULL for other directories. */
+static void make_entry(Apply *apply, TreeNode *directory, const char *name, GBytes *data)
+{
+	Tree *tree = apply->tree;
+	TreeNode *node = tree_node_new(tree->version, directory->inode, name);
+
+	if (apply->op->type == OP_CREATE)
+		node->data = data;
+	else
+		node->lease = data;
+	stamp(apply, node);
+	remember(apply, node->inode);
+	tree_insert(tree, node);
+	note(apply, node)->created = true;
+}
+
+static void remove_node(Apply *apply, TreeNode *node)
+{
+	remember(apply, node->inode);
+	note(apply, node)->removed = true;
+	tree_remove(apply->tree, node);
 }
 
 static int apply_create(Apply *apply)
 {
 	Tree *tree = apply->tree;
 	const Op *op = apply->op;
-	TreeNode *directory, *node;
+	TreeNode *directory;
+	GBytes *data = NULL;
 	const char *name;
 	unsigned id;
 	int r;
@@ -186,6 +158,8 @@ static int apply_create(Apply *apply)
 		return r;
 	if (tree_find_child(tree, directory->inode, name))
 		return -EEXIST;
+	if (directory->lease)
+		return -EPERM;
 	id = op->type == OP_CREATE ? tree_guest_id(tree, directory->inode, name) : 0;
 	if (id != 0 && g_tree_lookup(tree->guests, GUINT_TO_POINTER(id)))
 		return -EEXIST;
@@ -193,25 +167,56 @@ static int apply_create(Apply *apply)
 	if (r < 0)
 		return r;
 
+	if (op->type == OP_CREATE)
+		data = g_bytes_ref(op->data);
+	else if (tree_holds_locks(tree, directory))
+		data = tree_lease_encode("", TREE_MKDIR_TTL_S);
 	tree->version++;
 	touch_directory(apply, directory);
-	node = g_new0(TreeNode, 1);
-	node->inode = tree->version;
-	node->parent = directory->inode;
-	node->name = g_strdup(name);
-	if (op->type == OP_CREATE)
-		node->data = g_bytes_ref(op->data);
-	stamp(apply, node);
-	g_hash_table_insert(tree->by_inode, &node->inode, node);
-	tree_link(tree, node);
-	note(apply, node)->created = true;
+	make_entry(apply, directory, name, data);
+	return 0;
+}
+
+static bool is_lock(const TreeNode *node, uint64_t token)
+{
+	return node && node->lease && node->inode == token;
+}
+
+static int apply_lock(Apply *apply)
+{
+	Tree *tree = apply->tree;
+	const Op *op = apply->op;
+	uint64_t token = op->takeover.token;
+	TreeNode *directory, *old;
+	const char *name;
+	int r;
+
+	r = tree_find_parent(tree, op->path, &directory, &name);
+	if (r < 0)
+		return r;
+	assert(tree_holds_locks(tree, directory));
+	old = tree_find_child(tree, directory->inode, name);
+	if (token != 0 && !is_lock(old, token))
+		return -ESTALE;
+	if (token == 0 && old)
+		return -EEXIST;
+	r = token == 0 ? tree_admit(tree, &tree->limits, op) : 0;
+	if (r < 0)
+		return r;
+
+	tree->version++;
+	touch_directory(apply, directory);
+	if (old)
+		remove_node(apply, old);
+	make_entry(apply, directory, name, tree_lease_encode(op->owner, op->ttl_s));
 	return 0;
 }
 
 /* What is in a file after OP_WRITE or OP_TRUNCATE: the old bytes, cut or filled up with zeros, and
  * the new ones in their place. */
-static GBytes *edited_data(const TreeNode *file, const Op *op, uint64_t length)
+static GBytes *edited_data(const TreeNode *file, const Op *op)
 {
+	uint64_t length = tree_length_after(tree_node_size(file), op);
 	uint8_t *bytes = g_malloc(MAX(length, 1));
 	gsize old_size;
 	const uint8_t *old = g_bytes_get_data(file->data, &old_size);
@@ -231,6 +236,23 @@ static GBytes *edited_data(const TreeNode *file, const Op *op, uint64_t length)
 	return g_bytes_new_take(bytes, length);
 }
 
+/* The regular file that an operation is about. */
+static int find_file(const Tree *tree, const Op *op, TreeNode **ret)
+{
+	TreeNode *node;
+	int r;
+
+	r = tree_find_path(tree, op->path, &node);
+	if (r < 0)
+		return r;
+	if (tree_node_is_directory(node))
+		return -EISDIR;
+	if (op->inode != 0 && op->inode != node->inode)
+		return -ENOENT;
+	*ret = node;
+	return 0;
+}
+
 static int apply_content(Apply *apply)
 {
 	Tree *tree = apply->tree;
@@ -246,19 +268,12 @@ static int apply_content(Apply *apply)
 		return r;
 
 	tree->version++;
-	tree_set_data(tree, file,
-		op->type == OP_REPLACE ? g_bytes_ref(op->data)
-				       : edited_data(file, op, length_after(file, op)));
+	remember(apply, file->inode);
+	tree_set_data(
+		tree, file, op->type == OP_REPLACE ? g_bytes_ref(op->data) : edited_data(file, op));
 	stamp(apply, file);
 	note(apply, file)->data_changed = true;
 	return 0;
-}
-
-static void remove_node(Apply *apply, TreeNode *node)
-{
-	note(apply, node)->removed = true;
-	tree_unlink(apply->tree, node);
-	g_hash_table_remove(apply->tree->by_inode, &node->inode);
 }
 
 static int apply_remove(Apply *apply)
@@ -274,6 +289,8 @@ static int apply_remove(Apply *apply)
 		return -EISDIR;
 	if (apply->op->type == OP_RMDIR && !tree_node_is_directory(node))
 		return -ENOTDIR;
+	if (apply->op->takeover.token != 0 && !is_lock(node, apply->op->takeover.token))
+		return -ESTALE;
 	if (tree_has_children(tree, node))
 		return -ENOTEMPTY;
 
@@ -315,6 +332,10 @@ static int check_rename(const Tree *tree, const Op *op, const TreeNode *node,
 
 	if (is_inside(tree, directory, node))
 		return -EINVAL;
+	/* A lock is what was taken, where it was taken. */
+	if (node->lease || directory->lease ||
+		(tree_node_is_directory(node) && tree_holds_locks(tree, directory)))
+		return -EPERM;
 	r = check_replace(tree, op, node, old);
 	if (r < 0)
 		return r;
@@ -360,6 +381,7 @@ static int apply_rename(Apply *apply)
 	if (old)
 		remove_node(apply, old);
 
+	remember(apply, node->inode);
 	tree_unlink(tree, node);
 	change = note(apply, node);
 	change->old_name = g_steal_pointer(&node->name);
@@ -383,14 +405,39 @@ static int apply_utime(Apply *apply)
 	if (r < 0)
 		return r;
 
+	if (node->lease)
+		return -EPERM;
+
 	apply->tree->version++;
+	remember(apply, node->inode);
 	stamp(apply, node);
 	note(apply, node);
 	return 0;
 }
 
+static int check_condition(const Tree *tree, const Op *op)
+{
+	TreeNode *node;
+	int r;
+
+	if (op->condition == OP_IF_ANY)
+		return 0;
+	r = tree_find_path(tree, op->path, &node);
+	if (op->condition == OP_IF_ABSENT)
+		return r == 0 ? -EEXIST : 0;
+	if (r < 0)
+		return r;
+	return node->version == op->if_version ? 0 : -ESTALE;
+}
+
 static int apply_op(Apply *apply)
 {
+	int r;
+
+	r = check_condition(apply->tree, apply->op);
+	if (r < 0)
+		return r;
+
 	switch (apply->op->type) {
 	case OP_CREATE:
 	case OP_MKDIR:
@@ -406,13 +453,37 @@ static int apply_op(Apply *apply)
 		return apply_remove(apply);
 	case OP_UTIME:
 		return apply_utime(apply);
+	case OP_LOCK:
+		return apply_lock(apply);
 	case OP_BARRIER:
 		return 0;
+	case OP_TRANSACTION:
 	case OP_INVALID:
 	case OP_N_TYPES:
 		break;
 	}
 	g_assert_not_reached();
+}
+
+static int apply_transaction(Apply *apply, const GPtrArray *ops)
+{
+	g_autoptr(GPtrArray) undo = g_ptr_array_new_with_free_func(step_destroy);
+	uint64_t version = apply->tree->version;
+	guint n_changes = apply->changes->len;
+	int r;
+
+	apply->undo = undo;
+	for (guint i = 0; i < ops->len; i++) {
+		apply->op = g_ptr_array_index(ops, i);
+		r = apply_op(apply);
+		if (r == 0)
+			continue;
+		take_back(apply->tree, undo);
+		apply->tree->version = version;
+		g_ptr_array_set_size(apply->changes, (gint)n_changes);
+		return r;
+	}
+	return 0;
 }
 
 int tree_apply(Tree *tree, const Op *op, uint32_t writer, GPtrArray *changes)
@@ -424,5 +495,5 @@ int tree_apply(Tree *tree, const Op *op, uint32_t writer, GPtrArray *changes)
 	assert(op_check(op) == 0);
 
 	apply.changes = changes ? changes : unwanted;
-	return apply_op(&apply);
+	return op->type == OP_TRANSACTION ? apply_transaction(&apply, op->ops) : apply_op(&apply);
 }
