@@ -22,7 +22,7 @@
  *	1. One member announces VIEW.  Everybody who delivers it stops: the epoch that was open is over
  *	   for it, whatever of it is still under way (messages carry the id of their agreement).
  *	2. Each tells STATE: promised, adopted, log end, commit index, what it knows of quorum.
- *	3. With the last STATE, all decide alike.  `need` is a majority of the configured nodes.  The
+ *	3. With the last STATE, all decide alike.  `need` is a majority of the configured nodes (n).  The
  *	   source is the member with the highest (adopted, last index).  The epoch is the highest
  *	   promised one, plus one.
  *	4. Each writes its promise to its disk, then multicasts PROMISE.
@@ -66,9 +66,32 @@
  * adopt a number, while the others, who forgot it or never saw it, commit in a lower or equal one, and win
  * over them later with a log that lacks what they committed.
  *
+ * Blank members.  A member whose database is new, or was damaged and set aside, has forgotten what it
+ * promised and acknowledged: the argument above, which finds the entry or the promise with one of
+ * those who promise f, does not hold for it.  It is known by its adopted epoch, which is 0.  (Three
+ * nodes: x is acknowledged by 1 and 2, 2 loses its disk, 1 is away.  2 and 3 are a majority, and
+ * know nothing of x.)  So:
+ *
+ *	R10	An epoch opens only if more than n - majority of those who promise it remember: then any
+ *		majority that acknowledged or promised before has one of them in it.  Or if all n
+ *		configured nodes have told: then nobody who is away can know better.
+ *
+ * A blank member remembers again when it adopts an epoch g.  It holds then whatever was committed
+ * before, and its promise is above all that it has forgotten and that opened.  For let it have
+ * promised e, which opened, before its loss: one r that remembers promised both e and g.  r told its
+ * state for e before our member could promise it, so before the loss, so before r promised g: g > e.  If
+ * r itself was blank in between, the same holds for the epoch that gave r its memory, which was
+ * adopted earlier: by induction, g > e.  Until then it takes part like any other in all that counts
+ * acknowledgements: what it acknowledges, it has adopted.
+ *
+ * A new cluster is blank as a whole, and begins when all its nodes have met once.  A second node that
+ * is added to a cluster of one is half of the two, and the other half remembers: n - majority is 0.
+ * For the rest there is the word of the operator that an empty database has lost nothing (`trusted`).
+ *
  * The operator's word.  When votequorum reports quorum for fewer than a majority of the configured nodes (a
  * quorum device, `pvecm expected`), `need` is every member that is online.  R1 does not hold between such
- * an epoch and one of the nodes that were left out: the operator answers for them being down. */
+ * an epoch and one of the nodes that were left out: the operator answers for them being down.  One of those
+ * who are there must remember even so: nobody asks for an empty cluster beside a full one. */
 
 #include "cfs/replica_internal.h"
 
@@ -446,6 +469,7 @@ static void member_status(const Replica *r, uint32_t node, ReplicaMember *ret)
 			continue;
 		ret->acknowledged = node == r->options.node ? r->written : peer->acked;
 		ret->catching_up = !peer->level;
+		ret->blank = peer->told && peer->state.adopted == 0 && !peer->level;
 	}
 }
 
@@ -463,6 +487,7 @@ void replica_status(const Replica *r, ReplicaStatus *ret)
 		.view_node = r->view.node,
 		.need = open ? r->need : 0,
 		.quorate = r->quorate,
+		.forgetful = r->forgetful,
 		.reduced = open && r->need_reduced,
 		.n_members = r->n_members,
 		.n_pending = r->pending.length,

@@ -193,6 +193,8 @@ typedef struct ReplicaQuorum {
 typedef struct ReplicaOptions {
 	uint32_t node;     /* Our node id, not 0. */
 	uint64_t boot;     /* Different at each start of the process: random. */
+	bool trusted;      /* The operator's word that an empty database has lost nothing that
+			       others rely on (replica.c, "Blank members"). */
 	TreeLimits limits; /* Beyond them, replica_submit() refuses; each node may have its own. */
 } ReplicaOptions;
 
@@ -257,6 +259,7 @@ typedef struct ReplicaMember {
 	uint64_t acknowledged; /* Index up to which its disk is known to hold the log; 0: none yet.
 				*/
 	bool catching_up;
+	bool blank; /* Its database has never held an epoch, or has lost all of them. */
 } ReplicaMember;
 
 typedef struct ReplicaCounters {
@@ -281,7 +284,9 @@ typedef struct ReplicaStatus {
 	uint32_t view_node; /* … and who that is. */
 	unsigned need;      /* Disks that an entry needs; 0 while no epoch is open. */
 	bool quorate;
-	bool reduced; /* need is smaller than a majority of the configured nodes: the operator's
+	bool forgetful; /* There is a majority, but too many of it are blank to be sure that nothing
+			   is forgotten. */
+	bool reduced;   /* need is smaller than a majority of the configured nodes: the operator's
 			 word. */
 	unsigned n_members;
 	ReplicaMember members[REPLICA_NODES_MAX]; /* Ascending. */

@@ -165,10 +165,12 @@ struct Replica {
 	unsigned n_peers;
 	int64_t gathering_since_ms;
 	bool tell;      /* Our state must be told (again). */
-	bool hopeless;  /* All have told, and cannot form an epoch. */
+	bool hopeless;  /* All have told, and cannot form an epoch … */
+	bool forgetful; /* … only because too many of them are blank. */
 	uint64_t epoch; /* The one that was decided on in this view. */
 	uint32_t source;
 	unsigned need;
+	unsigned need_memory; /* How many of the promises must be those of members that remember. */
 	bool need_reduced;
 	uint64_t commit_told; /* Highest commit index that anybody told. */
 	bool promise_sent;

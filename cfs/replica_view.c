@@ -27,9 +27,11 @@ static void reset(Replica *r)
 	r->left_out = false;
 	r->tell = false;
 	r->hopeless = false;
+	r->forgetful = false;
 	r->epoch = 0;
 	r->source = 0;
 	r->need = 0;
+	r->need_memory = 0;
 	r->need_reduced = false;
 	r->promise_sent = false;
 	r->acked = 0;
@@ -154,6 +156,7 @@ static void send_state(Replica *r)
 	memcpy(state->last_hash, image_last_hash(r->image), REPLICA_HASH_SIZE);
 	state->quorate = r->quorate;
 	state->reduced = r->reduced;
+	state->trusted = r->options.trusted;
 	state->n_online = r->n_online;
 	state->n_configured = r->n_configured;
 	memcpy(state->configured, r->configured, sizeof(state->configured));
@@ -173,15 +176,6 @@ static bool says_our_quorum(const Replica *r, const WireState *state)
 }
 
 /* --- Deciding --------------------------------------------------------------------------------- */
-
-/* What the told states amount to. */
-typedef struct Decision {
-	unsigned need;
-	bool reduced;
-	uint64_t epoch;
-	uint64_t commit;
-	const Peer *source;
-} Decision;
 
 /* Marks the voters: members that any member believes to be configured.  Returns the size of the
  * union of all beliefs. */
@@ -210,35 +204,68 @@ static unsigned mark_voters(Replica *r)
 	return n_all;
 }
 
-/* The number of disks that an entry needs if those who have told form an epoch; 0: they cannot. */
-static unsigned find_need(Replica *r, bool *ret_reduced)
+/* Whether a member can vouch for what it has promised and acknowledged before. */
+static bool remembers(const Peer *peer)
 {
-	unsigned majority = mark_voters(r) / 2 + 1;
-	unsigned n_voters = 0;
-	unsigned n_quorate = 0;
-	unsigned n_reduced = 0;
+	return peer->state.adopted > 0 || peer->state.trusted;
+}
 
+/* What those who have told amount to, as far as they vote. */
+typedef struct Count {
+	unsigned told;
+	unsigned quorate;
+	unsigned remember;
+	unsigned alone; /* Have heard the operator's word, and miss nobody who is online. */
+} Count;
+
+static Count count_voters(const Replica *r)
+{
+	Count count = {0};
+
+	for (unsigned i = 0; i < r->n_peers; i++)
+		count.told += r->peers[i].voter && r->peers[i].told;
 	for (unsigned i = 0; i < r->n_peers; i++) {
 		const Peer *peer = &r->peers[i];
 
 		if (!peer->voter || !peer->told)
 			continue;
-		n_voters++;
-		n_quorate += peer->state.quorate;
+		count.quorate += peer->state.quorate;
+		count.remember += remembers(peer);
+		count.alone += peer->state.quorate && peer->state.reduced &&
+			       peer->state.n_online == count.told;
 	}
-	*ret_reduced = n_voters < majority;
-	if (!*ret_reduced)
-		return n_quorate >= majority ? majority : 0;
+	return count;
+}
+
+typedef struct Need {
+	unsigned disks;  /* That an entry needs; 0: no epoch can be formed … */
+	bool forgetful;  /* … because too many are blank. */
+	bool reduced;    /* On the operator's word. */
+	unsigned memory; /* Promises of members that remember. */
+} Need;
+
+/* What an epoch needs if those who have told form it. */
+static Need find_need(Replica *r)
+{
+	unsigned n_configured = mark_voters(r);
+	unsigned majority = n_configured / 2 + 1;
+	Count count = count_voters(r);
+	Need need = {.reduced = count.told < majority};
+	bool enough;
 
 	/* Fewer than a majority: only on the operator's word, only if all of them have heard it, and
 	 * only if nobody is missing who is online. */
-	for (unsigned i = 0; i < r->n_peers; i++) {
-		const Peer *peer = &r->peers[i];
-
-		n_reduced += peer->voter && peer->told && peer->state.quorate &&
-			     peer->state.reduced && peer->state.n_online == n_voters;
+	if (need.reduced) {
+		enough = count.told > 0 && count.alone == count.told;
+		need.memory = 1;
+	} else {
+		enough = count.quorate >= majority;
+		need.memory = count.told == n_configured ? 0 : n_configured - majority + 1;
 	}
-	return n_reduced == n_voters ? n_voters : 0;
+	need.forgetful = enough && count.remember < need.memory;
+	if (enough && !need.forgetful)
+		need.disks = need.reduced ? count.told : majority;
+	return need;
 }
 
 static bool is_better(const Peer *a, const Peer *b)
@@ -248,12 +275,20 @@ static bool is_better(const Peer *a, const Peer *b)
 	return a->state.last > b->state.last;
 }
 
+/* What the told states amount to. */
+typedef struct Decision {
+	Need need;
+	uint64_t epoch;
+	uint64_t commit;
+	const Peer *source;
+} Decision;
+
 /* The same on all members: it depends on nothing but the states that were told. */
 static bool decide(Replica *r, Decision *ret)
 {
 	*ret = (Decision){0};
-	ret->need = find_need(r, &ret->reduced);
-	if (ret->need == 0)
+	ret->need = find_need(r);
+	if (ret->need.disks == 0)
 		return false;
 
 	for (unsigned i = 0; i < r->n_peers; i++) {
@@ -301,11 +336,15 @@ void view_receive_state(Replica *r, Peer *peer, const WireMessage *message)
 	if (!all_told(r))
 		return;
 	r->hopeless = !decide(r, &decision);
-	if (r->hopeless)
+	if (r->hopeless) {
+		r->forgetful = decision.need.forgetful;
+		r->env.state_changed(r->env.data);
 		return;
+	}
 
-	r->need = decision.need;
-	r->need_reduced = decision.reduced;
+	r->need = decision.need.disks;
+	r->need_memory = decision.need.memory;
+	r->need_reduced = decision.need.reduced;
 	r->epoch = decision.epoch;
 	r->source = decision.source->node;
 	r->commit_told = MIN(decision.commit, decision.source->state.last);
@@ -336,14 +375,20 @@ static void open_epoch(Replica *r)
 
 void view_receive_promise(Replica *r, Peer *peer, const WireMessage *message)
 {
-	unsigned n_promised = 0;
+	unsigned n_promised = 0, n_remember = 0;
 
 	if (r->state != REPLICA_STATE_PROMISING || message->promise.epoch != r->epoch)
 		return;
 	peer->promised = true;
-	for (unsigned i = 0; i < r->n_peers; i++)
-		n_promised += r->peers[i].voter && r->peers[i].promised;
-	if (n_promised >= r->need)
+	for (unsigned i = 0; i < r->n_peers; i++) {
+		const Peer *from = &r->peers[i];
+
+		if (!from->voter || !from->promised)
+			continue;
+		n_promised++;
+		n_remember += remembers(from);
+	}
+	if (n_promised >= r->need && n_remember >= r->need_memory)
 		open_epoch(r);
 }
 
@@ -371,7 +416,7 @@ static bool is_first_told(const Replica *r)
 static void gather_again(Replica *r)
 {
 	int64_t waited_ms = replica_now(r) - r->gathering_since_ms;
-	bool reduced;
+	Need need;
 
 	if (r->n_peers == 0) {
 		if (r->left_out || waited_ms >= (int64_t)own_rank(r) * ANNOUNCE_MS)
@@ -381,7 +426,8 @@ static void gather_again(Replica *r)
 	if (waited_ms < TELL_MS || all_told(r) || !is_first_told(r))
 		return;
 	/* Fewer can at most do what a majority can: the operator's word is for whole views. */
-	if (find_need(r, &reduced) > 0 && !reduced)
+	need = find_need(r);
+	if (need.disks > 0 && !need.reduced)
 		announce_to(r, has_told);
 }
 

@@ -14,7 +14,7 @@
  *
  *	VIEW     u32 n, n * u32 member, u32 m, m * u32 node (both ascending, none 0)
  *	STATE    u64 promised, u64 adopted, u64 last, u64 commit, 32 bytes hash at last,
- *	         u8 quorate, u8 reduced, u16 0, u32 n_online, u32 n, n * u32 configured node
+ *	         u8 quorate, u8 reduced, u8 trusted, u8 0, u32 n_online, u32 n, n * u32 configured node
  *	PROMISE  u64 epoch
  *	OPS      u64 epoch, u64 boot, u32 n (1 to REPLICA_IN_FLIGHT_MAX),
  *	         n * (u64 seq (ascending, none 0), u32 size, operation)
@@ -53,7 +53,8 @@ static void put_state(GByteArray *out, const WireState *state)
 	bytes_put(out, state->last_hash, sizeof(state->last_hash));
 	bytes_put_u8(out, state->quorate);
 	bytes_put_u8(out, state->reduced);
-	bytes_put_u16(out, 0);
+	bytes_put_u8(out, state->trusted);
+	bytes_put_u8(out, 0);
 	bytes_put_u32(out, state->n_online);
 	put_nodes(out, state->configured, state->n_configured);
 }
@@ -180,7 +181,10 @@ static int get_state(BytesReader *reader, WireState *state)
 	r = get_boolean(reader, &state->reduced);
 	if (r < 0)
 		return r;
-	if (bytes_get_u16(reader) != 0)
+	r = get_boolean(reader, &state->trusted);
+	if (r < 0)
+		return r;
+	if (bytes_get_u8(reader) != 0)
 		return -EBADMSG;
 	state->n_online = bytes_get_u32(reader);
 	return get_nodes(reader, state->configured, &state->n_configured);

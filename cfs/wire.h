@@ -48,6 +48,7 @@ typedef struct WireState {
 	uint8_t last_hash[REPLICA_HASH_SIZE];
 	bool quorate;
 	bool reduced;      /* Quorate although fewer than a majority are online. */
+	bool trusted;      /* Counts although it has adopted no epoch (ReplicaOptions.trusted). */
 	uint32_t n_online; /* Configured nodes in corosync's membership. */
 	uint32_t n_configured;
 	uint32_t configured[REPLICA_NODES_MAX]; /* Ascending. */

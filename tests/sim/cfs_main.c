@@ -40,8 +40,10 @@ static void print_figures(const SimFigures *total)
 	       ", read-only %" G_GUINT64_FORMAT ", unknown %" G_GUINT64_FORMAT "\n",
 		total->acknowledged, total->refused, total->read_only, total->unknown);
 	printf("# partitions %" G_GUINT64_FORMAT ", crashes %" G_GUINT64_FORMAT
-	       ", pauses %" G_GUINT64_FORMAT ", failed batches %" G_GUINT64_FORMAT "\n",
-		total->partitions, total->crashes, total->pauses, total->disk_faults);
+	       ", pauses %" G_GUINT64_FORMAT ", failed batches %" G_GUINT64_FORMAT
+	       ", lost disks %" G_GUINT64_FORMAT "\n",
+		total->partitions, total->crashes, total->pauses, total->disk_faults,
+		total->disks_lost);
 	printf("# transfers %" G_GUINT64_FORMAT ", epochs adopted %" G_GUINT64_FORMAT
 	       ", messages %" G_GUINT64_FORMAT "\n",
 		total->transfers, total->epochs, total->messages);
@@ -52,8 +54,8 @@ static bool did_everything(const SimFigures *total)
 {
 	return total->acknowledged > 0 && total->refused > 0 && total->read_only > 0 &&
 	       total->unknown > 0 && total->partitions > 0 && total->crashes > 0 &&
-	       total->pauses > 0 && total->disk_faults > 0 && total->transfers > 0 &&
-	       total->epochs > 0;
+	       total->pauses > 0 && total->disk_faults > 0 && total->disks_lost > 0 &&
+	       total->transfers > 0 && total->epochs > 0;
 }
 
 int main(int argc, char **argv)

@@ -172,6 +172,7 @@ void sim_node_start(SimNode *node)
 
 	node->boot = next_random(sim);
 	options.boot = node->boot;
+	options.trusted = !sim->strangers && !node->disk.lost;
 	if (replica_new(&options, &env, image, &node->replica, &err) < 0)
 		sim_fail(sim, "node %u: does not start: %s", node->id, err->message);
 	sim_log(sim, "node %u: starts with commit %" G_GUINT64_FORMAT, node->id,
@@ -328,6 +329,7 @@ static void init(Sim *sim, uint64_t seed, bool verbose)
 	sim->client_depth = client_depth[sim_random(sim, G_N_ELEMENTS(client_depth))];
 	sim->deliver_ms_max = deliver_ms[sim_random(sim, G_N_ELEMENTS(deliver_ms))];
 	sim->disk_ms_max = disk_ms[sim_random(sim, G_N_ELEMENTS(disk_ms))];
+	sim->strangers = sim_once_in(sim, 3);
 	check_init(sim);
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
 		SimNode *node = &sim->nodes[i];

@@ -63,6 +63,7 @@ typedef struct SimDisk {
 	const ReplicaBatch *batch; /* Under way; the replica's. */
 	bool slow;
 	bool full;
+	bool lost; /* Once, with all that was on it. */
 } SimDisk;
 
 /* What a node takes from the bus. */
@@ -120,6 +121,7 @@ typedef struct SimFigures {
 	uint64_t crashes;
 	uint64_t pauses;
 	uint64_t disk_faults;
+	uint64_t disks_lost;
 	uint64_t transfers;
 	uint64_t epochs;
 	uint64_t messages;
@@ -141,6 +143,7 @@ struct Sim {
 	uint64_t fault_ms_max;   /* Between two faults. */
 	uint64_t shock_once_in;  /* So many changes of state of a replica, there is a shock. */
 	uint64_t client_ms_max;  /* Between two actions of a client. */
+	bool strangers;          /* No node is trusted before it has adopted an epoch. */
 	uint64_t client_depth;   /* Changes under way on one node. */
 	uint64_t deliver_ms_max; /* From a message's place in the order to its delivery. */
 	uint64_t disk_ms_max;    /* One batch, on a disk that is not slow. */
@@ -197,6 +200,7 @@ void sim_disk_clear(SimDisk *disk);
 void sim_disk_start(SimNode *node, const ReplicaBatch *batch);
 void sim_disk_done(SimNode *node);
 void sim_disk_crash(SimNode *node, bool power);
+void sim_disk_lose(SimDisk *disk);
 ReplicaBatch *sim_disk_read(SimDisk *disk);
 
 /* --- sim_client.c ----------------------------------------------------------------------------- */

@@ -220,6 +220,18 @@ void sim_disk_crash(SimNode *node, bool power)
 	}
 }
 
+/* Another disk, with nothing on it, takes the place of this one. */
+void sim_disk_lose(SimDisk *disk)
+{
+	SimDisk empty = {.lost = true};
+
+	assert(!disk->batch);
+
+	sim_disk_clear(disk);
+	sim_disk_init(&empty);
+	*disk = empty;
+}
+
 /* The database as a starting process finds it. */
 ReplicaBatch *sim_disk_read(SimDisk *disk)
 {

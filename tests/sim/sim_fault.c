@@ -53,6 +53,25 @@ static void power_cut(Sim *sim)
 		kill_process(&sim->nodes[i], true);
 }
 
+/* A node whose disk breaks knows nothing of what it has promised and acknowledged.  As many disks as
+ * can break before an entry that a majority holds is gone. */
+static void lose_disk(SimNode *node)
+{
+	Sim *sim = node->sim;
+	unsigned n_blank = 1;
+
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		const SimDisk *disk = &sim->nodes[i].disk;
+
+		n_blank += &sim->nodes[i] != node && disk->durable->scalars.adopted == 0;
+	}
+	if (n_blank > sim->n_nodes / 2 || !node->replica)
+		return;
+	kill_process(node, true);
+	sim_disk_lose(&node->disk);
+	sim->figures.disks_lost++;
+}
+
 void fault_step(Sim *sim)
 {
 	SimNode *node = random_node(sim);
@@ -80,6 +99,8 @@ void fault_step(Sim *sim)
 	case 11:
 		if (sim_once_in(sim, 4))
 			power_cut(sim);
+		else if (sim_once_in(sim, 2))
+			lose_disk(node);
 		break;
 	case 12:
 	case 13:

@@ -30,6 +30,7 @@ struct node {
 	unsigned n_applied;      /* Calls of applied() … */
 	unsigned n_own;          /* … with a token. */
 	bool bus_full;
+	bool stranger; /* Not trusted before it has adopted an epoch. */
 };
 
 struct fixture {
@@ -102,7 +103,8 @@ static void start(struct node *node, uint64_t boot, const ReplicaBatch *image)
 		.applied = env_applied,
 		.answer = env_answer,
 		.state_changed = env_state_changed};
-	const ReplicaOptions options = {.node = node->id, .boot = boot, .limits = limits};
+	const ReplicaOptions options = {
+		.node = node->id, .boot = boot, .trusted = !node->stranger, .limits = limits};
 	g_autoptr(ReplicaBatch) empty = replica_batch_new();
 	g_autoptr(GError) err = NULL;
 
@@ -140,6 +142,15 @@ static int tear_down(void **state)
 	g_queue_clear_full(&f->bus, bytes_free);
 	g_free(f);
 	return 0;
+}
+
+/* Starts a node anew with nothing on its disk, and without the operator's word. */
+static void forget(struct node *node)
+{
+	node->replica = replica_free(node->replica);
+	node->batch = NULL;
+	node->stranger = true;
+	start(node, node->id + 1000, NULL);
 }
 
 /* --- Driving ---------------------------------------------------------------------------------- */
@@ -555,6 +566,105 @@ static void a_member_that_does_not_tell_is_left_behind(void **state)
 	assert_int_equal(f->nodes[0].answers[0], 0);
 }
 
+/* The entry is on the disks of 1 and 2; 2 loses its disk while 1 is away. */
+static void a_member_that_has_lost_its_disk_is_no_witness(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	set_view(f, 3);
+	settle(f, 3);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 3);
+	assert_int_equal(f->nodes[0].answers[0], 0);
+
+	forget(&f->nodes[1]);
+	set_view(f, 6);
+	settle(f, 6);
+	assert_int_equal(status(&f->nodes[1]).state, REPLICA_STATE_GATHERING);
+	assert_true(status(&f->nodes[2]).forgetful);
+	assert_true(status(&f->nodes[2]).members[0].blank);
+	assert_int_equal(submit(&f->nodes[2], 1, "g"), -EROFS);
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_true(has(&f->nodes[1], "f"));
+	assert_true(has(&f->nodes[2], "f"));
+	assert_false(status(&f->nodes[2]).members[1].blank);
+}
+
+static void who_has_got_everything_back_is_a_witness_again(void **state)
+{
+	struct fixture *f = *state;
+
+	set_view(f, 7);
+	settle(f, 7);
+	forget(&f->nodes[1]);
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 7);
+	set_view(f, 6);
+	settle(f, 6);
+	assert_int_equal(submit(&f->nodes[1], 1, "g"), 0);
+	settle(f, 6);
+	assert_int_equal(f->nodes[1].answers[0], 0);
+}
+
+static void nobody_can_have_forgotten_when_all_are_there(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < N_NODES; i++)
+		forget(&f->nodes[i]);
+	set_view(f, 3);
+	settle(f, 3);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_GATHERING);
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_ACTIVE);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 7);
+	assert_int_equal(f->nodes[0].answers[0], 0);
+}
+
+/* `pvecm add` to a cluster of one: the majority is two, and one of them is new. */
+static void the_second_node_of_a_cluster_may_be_empty(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t ids[] = {1, 2};
+
+	forget(&f->nodes[0]);
+	tell_quorum(&f->nodes[0], 1, 1, true, false);
+	replica_view_changed(f->nodes[0].replica, ids, 1);
+	settle(f, 1);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	settle(f, 1);
+
+	forget(&f->nodes[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		tell_quorum(&f->nodes[i], 2, 2, true, false);
+		replica_view_changed(f->nodes[i].replica, ids, 2);
+	}
+	settle(f, 3);
+	assert_int_equal(status(&f->nodes[1]).state, REPLICA_STATE_ACTIVE);
+	assert_true(has(&f->nodes[1], "f"));
+}
+
+static void the_operators_word_makes_no_empty_cluster(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t id = 1;
+
+	forget(&f->nodes[0]);
+	tell_quorum(&f->nodes[0], 3, 1, true, false);
+	replica_view_changed(f->nodes[0].replica, &id, 1);
+	settle(f, 1);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+	assert_true(status(&f->nodes[0]).forgetful);
+}
+
 static void loss_of_quorum_without_a_new_view_stops_writing(void **state)
 {
 	struct fixture *f = *state;
@@ -700,6 +810,11 @@ int main(void)
 		REPLICA_TEST(the_operators_word_counts_all_who_are_online),
 		REPLICA_TEST(two_node_mode_is_no_word_of_the_operator),
 		REPLICA_TEST(a_member_that_does_not_tell_is_left_behind),
+		REPLICA_TEST(a_member_that_has_lost_its_disk_is_no_witness),
+		REPLICA_TEST(who_has_got_everything_back_is_a_witness_again),
+		REPLICA_TEST(nobody_can_have_forgotten_when_all_are_there),
+		REPLICA_TEST(the_second_node_of_a_cluster_may_be_empty),
+		REPLICA_TEST(the_operators_word_makes_no_empty_cluster),
 		REPLICA_TEST(loss_of_quorum_without_a_new_view_stops_writing),
 		REPLICA_TEST(limits_are_held_where_a_change_is_asked_for),
 		REPLICA_TEST(a_barrier_waits_for_what_is_before_it),

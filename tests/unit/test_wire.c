@@ -153,7 +153,8 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_STATE, 24, 3, -EBADMSG}, /* promised below adopted */
 		{WIRE_STATE, 48, 4, -EBADMSG}, /* commit above last */
 		{WIRE_STATE, 88, 2, -EBADMSG}, /* neither yes nor no */
-		{WIRE_STATE, 90, 1, -EBADMSG},
+		{WIRE_STATE, 90, 2, -EBADMSG}, /* the same */
+		{WIRE_STATE, 91, 1, -EBADMSG},
 		{WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
 		{WIRE_OPS, 44, 3, -EBADMSG}, /* the next seq does not grow */
 		{WIRE_OPS, 55, 1, -EBADMSG}, /* a size beyond the message */
