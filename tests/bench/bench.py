@@ -2,8 +2,9 @@
 """What the benchmarks share: a lab, timing inside a node, and the form of a figure.
 
 A figure is one line of JSON: name, value and unit; base, what it is compared with in the same run,
-and ratio to it; target, the most that value (or ratio, where there is a base) may be; ok, whether
-it is kept.  Without a target there is nothing to keep, and ok is true.
+and ratio to it; target, the most (the least, where bound says so) that value, or ratio where there
+is a base, may be; ok, whether it is kept.  Without a target there is nothing to keep, and ok is
+true.
 """
 
 import json
@@ -54,13 +55,14 @@ def time_command(node, count, timed, before=None):
     return statistics.median(json.loads(output)) * 1000
 
 
-def figure(name, value, unit, base=None, target=None):
+def figure(name, value, unit, base=None, target=None, least=False):
     """Prints a figure; whether its target is kept."""
     ratio = value / base if base else None
-    kept = target is None or (value if ratio is None else ratio) <= target
+    judged = value if ratio is None else ratio
+    kept = target is None or (judged >= target if least else judged <= target)
     print(json.dumps({
         "name": name, "value": round(value, 3), "unit": unit,
         "base": None if base is None else round(base, 3),
         "ratio": None if ratio is None else round(ratio, 2),
-        "target": target, "ok": kept}), flush=True)
+        "target": target, "bound": "least" if least else "most", "ok": kept}), flush=True)
     return kept
