@@ -61,6 +61,11 @@ static void on_disk_done(void *data, int result)
 			"stopping at once");
 		_exit(EXIT_FAILURE);
 	}
+	if (result == -EUCLEAN) {
+		log_err("The database was found damaged, stopping at once: it is set aside at the "
+			"next start");
+		_exit(EXIT_FAILURE);
+	}
 	if (result < 0 && result != service->disk_complaint)
 		log_err("Cannot write the database, trying again: %s", g_strerror(-result));
 	else if (result == 0 && service->disk_complaint < 0)
@@ -90,10 +95,23 @@ static void env_answer(void *data, void *token, int result)
 	change->answer(change, result);
 }
 
+static void tell_forgetful(Service *service)
+{
+	ReplicaStatus status;
+
+	replica_status(service->replica, &status);
+	if (status.forgetful && !service->forgetful)
+		log_warning("Too many of the nodes that are here have a new or a lost database to "
+			    "be sure that nothing acknowledged is forgotten: read-only until more "
+			    "nodes come (atoll-cfs --accept-loss: if they never will)");
+	service->forgetful = status.forgetful;
+}
+
 static void env_state_changed(void *data)
 {
 	Service *service = data;
 
+	tell_forgetful(service);
 	service_make_directories(service);
 }
 
@@ -159,7 +177,9 @@ static int load_replica(Service *service, GError **err)
 		.answer = env_answer,
 		.state_changed = env_state_changed,
 	};
-	ReplicaOptions options = {.node = service->node, .limits = service->limits};
+	ReplicaOptions options = {.node = service->node,
+		.trusted = store_trusted(service->store),
+		.limits = service->limits};
 	g_autoptr(ReplicaBatch) image = NULL;
 	int r;
 
@@ -169,6 +189,23 @@ static int load_replica(Service *service, GError **err)
 	if (r < 0)
 		return r;
 	return replica_new(&options, &env, image, &service->replica, err);
+}
+
+/* What an administrator must know of a database that was set aside, besides that it was. */
+static void explain_loss(const Service *service)
+{
+	const char *kept = store_kept(service->store);
+
+	if (!kept)
+		return;
+	if (service->standalone)
+		log_err("This node has no cluster to fetch its tree from: '%s' begins empty.  What "
+			"can be read of the damaged database is written as files by: atoll-cfs "
+			"--db %s --export DIR",
+			service->mountpoint, kept);
+	else
+		log_notice("The tree is fetched from the cluster; until then this node vouches for "
+			   "nothing that it has confirmed before");
 }
 
 int service_start_replica(Service *service, GError **err)
@@ -192,6 +229,7 @@ int service_start_replica(Service *service, GError **err)
 	if (r < 0)
 		return r;
 
+	explain_loss(service);
 	service->disk = disk_new(service->store, on_disk_done, service);
 	start_ticker(service);
 	service_mount(service);

@@ -39,6 +39,7 @@ struct Service {
 	bool quorate;       /* By corosync … */
 	GArray *online;     /* … whose nodes these are: of uint32_t, ascending. */
 	uint32_t node;      /* Our id; 0: not known yet. */
+	bool forgetful;     /* As ReplicaStatus told last. */
 	int disk_complaint; /* Error of the disk that was logged last; 0: none. */
 	unsigned n_mkdirs;  /* Directories of nodes that are being made. */
 

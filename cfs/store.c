@@ -9,9 +9,13 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/fileutil.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "cfs/store_private.h"
+
+/* What the lock file says once a database has been made beside it. */
+static const char MADE[] = "A database was made here.\n";
 
 /* A file with more free than used pages is made smaller when it is opened. */
 #define VACUUM_PAGES_MIN 4096
@@ -57,43 +61,6 @@ static const char *const statement_sql[STATEMENT_N] = {
 	[STATEMENT_PUT_SCALAR] = "INSERT OR REPLACE INTO scalar (name, value) VALUES (?1, ?2)",
 };
 
-int store_errno(Store *store, int code)
-{
-	int system_errno = sqlite3_system_errno(store->db);
-
-	switch (code & 0xff) {
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CANTOPEN:
-	case SQLITE_IOERR:
-		if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
-			return -ENOTRECOVERABLE;
-		return system_errno > 0 ? -system_errno : -EIO;
-	default:
-		return -EIO;
-	}
-}
-
-int store_exec(Store *store, const char *sql, GError **err)
-{
-	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-
-	if (code == SQLITE_OK)
-		return 0;
-	return err_set(err, -store_errno(store, sqlite3_extended_errcode(store->db)),
-		"database '%s': %s", store->path, sqlite3_errmsg(store->db));
-}
-
 /* --- Opening ---------------------------------------------------------------------------------- */
 
 /* Frames of the write-ahead log carry a header of 24 bytes each. */
@@ -107,42 +74,20 @@ static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static int query_number(Store *store, const char *sql, int64_t *ret)
+/* Nothing is made in a file that holds something else. */
+static int check_is_ours(Store *store, GError **err)
 {
-	sqlite3_stmt *statement = NULL;
-	int r = 0;
+	int64_t n_tables = 0;
+	int r;
 
-	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) == SQLITE_OK &&
-		sqlite3_step(statement) == SQLITE_ROW)
-		*ret = sqlite3_column_int64(statement, 0);
-	else
-		r = store_errno(store, sqlite3_extended_errcode(store->db));
-	(void)sqlite3_finalize(statement);
-	return r;
-}
-
-/* -EUCLEAN with sqlite's word when pages, rows and indexes do not fit together. */
-static int check_integrity(Store *store, GError **err)
-{
-	sqlite3_stmt *statement = NULL;
-	const char *word;
-	int r = 0;
-
-	if (sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &statement, NULL) !=
-			SQLITE_OK ||
-		sqlite3_step(statement) != SQLITE_ROW)
-		r = err_set(err, -store_errno(store, sqlite3_extended_errcode(store->db)),
-			"database '%s': %s", store->path, sqlite3_errmsg(store->db));
-	if (r == 0) {
-		word = (const char *)sqlite3_column_text(statement, 0);
-		if (!str_equal(word, "ok")) {
-			g_autofree char *line = g_strdelimit(g_strdup(word), "\n", ' ');
-
-			r = err_set(err, EUCLEAN, "database '%s': %s", store->path, line);
-		}
-	}
-	(void)sqlite3_finalize(statement);
-	return r;
+	r = store_query_number(store, "SELECT count(*) FROM sqlite_schema", &n_tables);
+	if (r < 0)
+		return err_set_errno(err, r, "cannot read database '%s'", store->path);
+	return n_tables > 0 ? err_set(err, EINVAL,
+				      "database '%s' was made by another program; move it away "
+				      "(--import-db takes over one of pmxcfs)",
+				      store->path)
+			    : 0;
 }
 
 static int prepare_schema(Store *store, GError **err)
@@ -150,7 +95,7 @@ static int prepare_schema(Store *store, GError **err)
 	int64_t version = 0, n_free = 0, n_pages = 0;
 	int r;
 
-	r = query_number(store, "PRAGMA user_version", &version);
+	r = store_query_number(store, "PRAGMA user_version", &version);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot read database '%s'", store->path);
 	if (version > SCHEMA_VERSION)
@@ -158,14 +103,16 @@ static int prepare_schema(Store *store, GError **err)
 			"database '%s' was written by a newer version of this program",
 			store->path);
 	if (version == 0) {
-		r = store_exec(store, "BEGIN IMMEDIATE", err);
+		r = check_is_ours(store, err);
+		if (r == 0)
+			r = store_exec(store, "BEGIN IMMEDIATE", err);
 		if (r == 0)
 			r = store_exec(store, SCHEMA, err);
 		return r < 0 ? r : store_exec(store, "COMMIT", err);
 	}
 
-	if (query_number(store, "PRAGMA freelist_count", &n_free) == 0 &&
-		query_number(store, "PRAGMA page_count", &n_pages) == 0 &&
+	if (store_query_number(store, "PRAGMA freelist_count", &n_free) == 0 &&
+		store_query_number(store, "PRAGMA page_count", &n_pages) == 0 &&
 		n_free > VACUUM_PAGES_MIN && n_free > n_pages / 2)
 		return store_exec(store, "VACUUM", err);
 	return 0;
@@ -195,32 +142,46 @@ static void close_database(Store *store)
 	store->synchronous = true;
 }
 
-static int read_node(Store *store)
+static int read_scalars(Store *store, GError **err)
 {
-	int64_t node = 0;
+	int64_t node = 0, trusted = 0;
 	int r;
 
-	r = query_number(
+	r = store_query_number(
 		store, "SELECT coalesce((SELECT value FROM scalar WHERE name = 'node'), 0)", &node);
 	if (r == 0)
-		store->node = (uint32_t)node;
-	return r;
+		r = store_query_number(store,
+			"SELECT coalesce((SELECT value FROM scalar WHERE name = 'trusted'), 0)",
+			&trusted);
+	if (r < 0)
+		return err_set_errno(err, r, "cannot read database '%s'", store->path);
+	store->node = (uint32_t)node;
+	store->trusted = trusted == 1;
+	return 0;
 }
 
-static int open_database(Store *store, GError **err)
+static int connect_database(Store *store, int flags, GError **err)
 {
-	int r, code;
+	int code = sqlite3_open_v2(
+		store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, (const char *)NULL);
 
-	code = sqlite3_open_v2(store->path, &store->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code != SQLITE_OK)
 		return err_set(err, store->db ? -store_errno(store, code) : ENOMEM,
 			"cannot open database '%s': %s", store->path, sqlite3_errstr(code));
 	(void)sqlite3_extended_result_codes(store->db, 1);
 	(void)sqlite3_busy_timeout(store->db, BUSY_MS);
-	(void)sqlite3_wal_hook(store->db, on_commit, store);
 	store->synchronous = true;
+	return 0;
+}
 
+static int open_database(Store *store, GError **err)
+{
+	int r;
+
+	r = connect_database(store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+	if (r < 0)
+		return r;
+	(void)sqlite3_wal_hook(store->db, on_commit, store);
 	r = store_exec(store,
 		"PRAGMA page_size = " G_STRINGIFY(
 			PAGE_SIZE) ";"
@@ -230,33 +191,44 @@ static int open_database(Store *store, GError **err)
 				   "PRAGMA journal_size_limit = 16777216;",
 		err);
 	if (r == 0)
-		r = check_integrity(store, err);
+		r = store_check_quickly(store, err);
 	if (r == 0)
 		r = prepare_schema(store, err);
 	if (r == 0)
 		r = prepare_statements(store, err);
-	if (r < 0)
-		return r;
-	r = read_node(store);
-	return r < 0 ? err_set_errno(err, r, "cannot read database '%s'", store->path) : 0;
+	return r < 0 ? r : read_scalars(store, err);
 }
 
-static int rename_away(Store *store, const char *stamp, const char *suffix, GError **err)
-{
-	g_autofree char *from = g_strconcat(store->path, suffix, NULL);
-	g_autofree char *to = g_strconcat(store->path, ".damaged-", stamp, suffix, NULL);
+/* --- Setting aside ---------------------------------------------------------------------------- */
 
-	if (rename(from, to) < 0 && (errno != ENOENT || !*suffix))
+static int rename_away(const char *path, const char *kept, const char *suffix, GError **err)
+{
+	g_autofree char *from = g_strconcat(path, suffix, NULL);
+	g_autofree char *to = g_strconcat(kept, suffix, NULL);
+
+	if (rename(from, to) < 0 && errno != ENOENT)
 		return err_set_errno(err, -errno, "cannot rename '%s' to '%s'", from, to);
 	return 0;
 }
 
-int store_set_aside(Store *store, const char *reason, GError **err)
+/* A name that nothing has; owned by the caller. */
+static char *name_for_damaged(const char *path)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *second = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
-	g_autofree char *stamp = g_strdup(second);
+	g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+	char *name = g_strdup_printf("%s.damaged-%s", path, stamp);
 	struct stat st;
+
+	for (unsigned i = 2; lstat(name, &st) == 0; i++) {
+		g_free(name);
+		name = g_strdup_printf("%s.damaged-%s-%u", path, stamp, i);
+	}
+	return name;
+}
+
+int store_set_aside(Store *store, const char *reason, GError **err)
+{
+	g_autofree char *kept = name_for_damaged(store->path);
 	int r;
 
 	/* Closing would copy the write-ahead log over the file that is to be kept as it is. */
@@ -265,33 +237,29 @@ int store_set_aside(Store *store, const char *reason, GError **err)
 			store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
 		close_database(store);
 	}
-	for (unsigned i = 2;; i++) {
-		g_autofree char *taken = g_strconcat(store->path, ".damaged-", stamp, NULL);
-		g_autofree char *next = NULL;
-
-		if (stat(taken, &st) < 0)
-			break;
-		next = g_strdup_printf("%s-%u", second, i);
-		g_free(stamp);
-		stamp = g_steal_pointer(&next);
-	}
-	r = rename_away(store, stamp, "", err);
+	r = rename_away(store->path, kept, "", err);
 	if (r == 0)
-		r = rename_away(store, stamp, "-wal", err);
+		r = rename_away(store->path, kept, "-wal", err);
 	if (r == 0)
-		r = rename_away(store, stamp, "-shm", err);
+		r = rename_away(store->path, kept, "-shm", err);
 	if (r < 0)
 		return r;
 
-	log_err("Database '%s' is damaged (%s); it is kept as '%s.damaged-%s', and an empty one "
-		"takes its place",
-		store->path, reason, store->path, stamp);
+	log_err("Database '%s' is damaged (%s); what there is of it is kept as '%s', and an empty "
+		"one takes its place",
+		store->path, reason, kept);
+	g_free(store->kept);
+	store->kept = g_steal_pointer(&kept);
 	return open_database(store, err);
 }
 
-static int lock_database(Store *store, GError **err)
+/* --- Life ------------------------------------------------------------------------------------- */
+
+/* Keeps other processes out, and finds whether there was a database before. */
+static int lock_database(Store *store, bool *ret_existed, GError **err)
 {
 	g_autofree char *lock_path = g_strconcat(store->path, ".lock", NULL);
+	struct stat st;
 
 	store->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (store->lock_fd < 0)
@@ -301,36 +269,72 @@ static int lock_database(Store *store, GError **err)
 			       ? err_set(err, EBUSY, "database '%s' is served by another process",
 					 store->path)
 			       : err_set_errno(err, -errno, "cannot lock '%s'", lock_path);
+	if (fstat(store->lock_fd, &st) < 0)
+		return err_set_errno(err, -errno, "cannot read '%s'", lock_path);
+	*ret_existed = st.st_size > 0;
 	return 0;
+}
+
+/* Makes the file, or its mode, what it should be: sqlite gives its other files the same mode. */
+static int prepare_file(const char *path, GError **err)
+{
+	auto_close int fd = -1;
+
+	if (chmod(path, 0600) < 0 && errno != ENOENT)
+		return err_set_errno(err, -errno, "cannot set the mode of database '%s'", path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return fd < 0 ? err_set_errno(err, -errno, "cannot open database '%s'", path) : 0;
+}
+
+static int check_and_open(Store *store, bool existed, GError **err)
+{
+	int r;
+
+	r = store_check_files(store->path, existed, err);
+	if (r < 0)
+		return r;
+	r = prepare_file(store->path, err);
+	return r < 0 ? r : open_database(store, err);
 }
 
 int store_open(const char *path, Store **ret, GError **err)
 {
 	g_autoptr(Store) store = g_new0(Store, 1);
 	g_autoptr(GError) reason = NULL;
-	auto_close int fd = -1;
+	bool existed = false;
 	int r;
 
 	store->path = g_strdup(path);
 	store->lock_fd = -1;
-	r = lock_database(store, err);
+	r = lock_database(store, &existed, err);
 	if (r < 0)
 		return r;
 
-	/* sqlite gives its other files the mode that this one has. */
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || fchmod(fd, 0600) < 0)
-		return err_set_errno(err, -errno, "cannot open database '%s'", path);
-	fd_clear(&fd);
-
-	r = open_database(store, &reason);
-	if (r == -EUCLEAN)
+	/* What cannot be read is as good as damaged; what may not be read is not. */
+	r = check_and_open(store, existed, &reason);
+	if (r == -EUCLEAN || r == -EIO)
 		r = store_set_aside(store, reason->message, err);
 	else if (r < 0)
 		g_propagate_error(err, g_steal_pointer(&reason));
 	if (r < 0)
 		return r;
+	if (!existed && file_write_all(store->lock_fd, MADE, strlen(MADE)) < 0)
+		log_warning("Cannot write '%s.lock'", path);
 
+	*ret = g_steal_pointer(&store);
+	return 0;
+}
+
+int store_open_to_read(const char *path, Store **ret, GError **err)
+{
+	g_autoptr(Store) store = g_new0(Store, 1);
+	int r;
+
+	store->path = g_strdup(path);
+	store->lock_fd = -1;
+	r = connect_database(store, SQLITE_OPEN_READONLY, err);
+	if (r < 0)
+		return r;
 	*ret = g_steal_pointer(&store);
 	return 0;
 }
@@ -343,7 +347,23 @@ Store *store_close(Store *store)
 	if (store->db)
 		close_database(store);
 	fd_clear(&store->lock_fd);
+	g_free(store->kept);
 	g_free(store->path);
 	g_free(store);
 	return NULL;
+}
+
+const char *store_kept(const Store *store)
+{
+	return store->kept;
+}
+
+uint32_t store_node(const Store *store)
+{
+	return store->node;
+}
+
+bool store_trusted(const Store *store)
+{
+	return store->trusted;
 }

@@ -24,7 +24,7 @@ static uint64_t column_u64(sqlite3_stmt *statement, int column)
 	return (uint64_t)sqlite3_column_int64(statement, column);
 }
 
-static int load_row(sqlite3_stmt *statement, ReplicaBatch *batch)
+int store_load_row(sqlite3_stmt *statement, ReplicaBatch *batch)
 {
 	int type = sqlite3_column_int(statement, 5);
 	const char *name = (const char *)sqlite3_column_text(statement, 6);
@@ -114,15 +114,27 @@ static int load_table(Store *store, const char *sql,
 	return r;
 }
 
+static const char SELECT_TREE[] =
+	"SELECT inode, parent, version, writer, mtime, type, name, data FROM tree ORDER BY inode";
+
+int store_load_tree(Store *store, ReplicaBatch **ret, GError **err)
+{
+	g_autoptr(ReplicaBatch) batch = replica_batch_new();
+	int r;
+
+	r = load_table(store, SELECT_TREE, store_load_row, batch);
+	if (r < 0)
+		return err_set_errno(err, r, "cannot read the tree of database '%s'", store->path);
+	*ret = g_steal_pointer(&batch);
+	return 0;
+}
+
 int store_load(Store *store, ReplicaBatch **ret, GError **err)
 {
 	g_autoptr(ReplicaBatch) batch = replica_batch_new();
 	int r;
 
-	r = load_table(store,
-		"SELECT inode, parent, version, writer, mtime, type, name, data FROM tree"
-		" ORDER BY inode",
-		load_row, batch);
+	r = load_table(store, SELECT_TREE, store_load_row, batch);
 	if (r == 0)
 		r = load_table(store,
 			"SELECT idx, epoch, origin, boot, seq, hash, op FROM log ORDER BY idx",

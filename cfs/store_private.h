@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the parts of the store share: store.c (opening, integrity, schema), store_load.c (reading),
- * store_write.c (batches, write-ahead log).  Nobody else includes it. */
+/* What the parts of the store share: store.c (opening, schema), store_check.c (errors, integrity),
+ * store_load.c (reading), store_salvage.c (reading what is damaged), store_write.c (batches,
+ * write-ahead log).  Nobody else includes it. */
 
 #include <sqlite3.h>
 
@@ -41,12 +42,31 @@ struct Store {
 	ReplicaScalars scalars; /* As they are in the database … */
 	bool scalars_known;     /* … if this is set. */
 	uint32_t node;
+	bool trusted;
+	char *kept;             /* What was set aside last; NULL: nothing. */
 	int wal_pages;          /* In the write-ahead log after the last commit. */
 	uint64_t bytes_written; /* See store_bytes_written(). */
 };
+
+/* --- store_check.c ---------------------------------------------------------------------------- */
 
 /* The errno of a failed call of sqlite. */
 int store_errno(Store *store, int code);
 
 /* Runs statements without results. */
 int store_exec(Store *store, const char *sql, GError **err);
+
+/* The first number of the first row. */
+int store_query_number(Store *store, const char *sql, int64_t *ret);
+
+/* -EUCLEAN with sqlite's word when pages do not fit together. */
+int store_check_quickly(Store *store, GError **err);
+
+/* What sqlite does not look at, before it opens the files; existed: there was a database once. */
+int store_check_files(const char *path, bool existed, GError **err);
+
+/* --- store_load.c ----------------------------------------------------------------------------- */
+
+/* Appends the row of the tree that the statement stands at (columns inode, parent, version, writer,
+ * mtime, type, name, data) to batch; -EUCLEAN when it makes no sense. */
+int store_load_row(sqlite3_stmt *statement, ReplicaBatch *batch);

@@ -285,9 +285,18 @@ int store_set_node(Store *store, uint32_t node)
 	return r;
 }
 
-uint32_t store_node(const Store *store)
+static int trusted_body(Store *store, const void *data)
 {
-	return store->node;
+	return put_number(store, "trusted", 1);
+}
+
+int store_set_trusted(Store *store)
+{
+	int r = transaction(store, true, trusted_body, NULL);
+
+	if (r == 0)
+		store->trusted = true;
+	return r;
 }
 
 uint64_t store_bytes_written(const Store *store)

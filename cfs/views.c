@@ -158,6 +158,7 @@ static json_t *member_list(const ReplicaStatus *status)
 		set_number(entry, "id", member->node);
 		set_number(entry, "acknowledged", member->acknowledged);
 		(void)json_object_set_new(entry, "catching_up", json_boolean(member->catching_up));
+		(void)json_object_set_new(entry, "blank", json_boolean(member->blank));
 		(void)json_array_append_new(list, entry);
 	}
 	return list;
@@ -201,6 +202,7 @@ GBytes *views_store(const ViewsInput *input)
 	(void)json_object_set_new(root, "view", view);
 	set_number(root, "need", status->need);
 	(void)json_object_set_new(root, "need_reduced", json_boolean(status->reduced));
+	(void)json_object_set_new(root, "forgetful", json_boolean(status->forgetful));
 	(void)json_object_set_new(root, "quorate", json_boolean(status->quorate));
 	(void)json_object_set_new(root, "members", member_list(status));
 	set_number(root, "pending", status->n_pending);

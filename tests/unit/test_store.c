@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -293,35 +295,210 @@ static unsigned count_damaged(const struct fixture *f)
 	return n;
 }
 
-static void damage(const struct fixture *f, off_t offset)
+static void write_at(const char *path, off_t offset, const void *bytes, size_t size)
 {
-	uint8_t noise[2048];
-	int fd = open(f->path, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	memset(noise, 0x5a, sizeof(noise));
 	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, noise, sizeof(noise), offset), sizeof(noise));
+	assert_int_equal(pwrite(fd, bytes, size, offset), size);
 	(void)close(fd);
 }
 
-static void damaged_file_is_set_aside(void **state)
+static void overwrite(const char *path, off_t offset, size_t size)
 {
-	static const off_t offsets[] = {0, 100, 1024};
+	g_autofree char *noise = g_strnfill(size, 'Z');
+
+	write_at(path, offset, noise, size);
+}
+
+/* Writes a file of about 100 pages, of which some stay in the write-ahead log. */
+static void write_some(struct fixture *f)
+{
+	g_autoptr(ReplicaBatch) batch = batch_with(60);
+	g_autofree char *content = g_strnfill(1500, 'x');
+
+	for (unsigned i = 1; i <= 50; i++) {
+		g_autofree char *name = g_strdup_printf("file-%u", i);
+
+		add_file(batch, i, name, content);
+	}
+	assert_int_equal(store_write(f->store, batch), 0);
+}
+
+/* As after kill -9: what sqlite would do at closing does not happen. */
+static void crash(struct fixture *f)
+{
+	g_autofree char *copy = g_strconcat(f->path, ".copy", NULL);
+	g_autofree char *command =
+		g_strdup_printf("cp %s %s && cp %s-wal %s-wal", f->path, copy, f->path, copy);
+	g_autofree char *back =
+		g_strdup_printf("mv %s %s && mv %s-wal %s-wal", copy, f->path, copy, f->path);
+
+	assert_int_equal(system(command), 0);
+	f->store = store_close(f->store);
+	assert_int_equal(system(back), 0);
+}
+
+static void is_set_aside(struct fixture *f, unsigned n_damaged)
+{
+	g_autoptr(ReplicaBatch) loaded = NULL;
+
+	open_store(f);
+	assert_non_null(store_kept(f->store));
+	loaded = load(f);
+	assert_int_equal(loaded->rows->len, 0);
+	assert_int_equal(count_damaged(f), n_damaged);
+}
+
+static void damaged_pages_are_set_aside(void **state)
+{
+	static const off_t offsets[] = {0, 100, 1024, 1024 * 40};
 	struct fixture *f = *state;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(offsets); i++) {
-		g_autoptr(ReplicaBatch) batch = batch_with(2), loaded = NULL;
-
-		add_file(batch, 1, "a", "x");
-		assert_int_equal(store_write(f->store, batch), 0);
+		write_some(f);
 		f->store = store_close(f->store);
-		damage(f, offsets[i]);
-		open_store(f);
-
-		loaded = load(f);
-		assert_int_equal(loaded->rows->len, 0);
-		assert_int_equal(count_damaged(f), i + 1);
+		overwrite(f->path, offsets[i], 2048);
+		is_set_aside(f, i + 1);
 	}
+}
+
+static void a_file_that_was_cut_is_set_aside(void **state)
+{
+	static const off_t sizes[] = {0, 1, 1024, 1024 * 40 + 7};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		write_some(f);
+		f->store = store_close(f->store);
+		assert_int_equal(truncate(f->path, sizes[i]), 0);
+		is_set_aside(f, i + 1);
+	}
+}
+
+static void what_crashed_is_not_damaged(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(ReplicaBatch) loaded = NULL;
+
+	write_some(f);
+	crash(f);
+	open_store(f);
+	assert_null(store_kept(f->store));
+	loaded = load(f);
+	assert_int_equal(loaded->rows->len, 50);
+}
+
+static void a_write_ahead_log_without_head_is_set_aside(void **state)
+{
+	struct fixture *f = *state;
+	g_autofree char *wal = g_strconcat(f->path, "-wal", NULL);
+
+	write_some(f);
+	crash(f);
+	overwrite(wal, 0, 32);
+	is_set_aside(f, 1);
+
+	write_some(f);
+	crash(f);
+	overwrite(wal, 20, 1);
+	is_set_aside(f, 2);
+}
+
+static void a_write_ahead_log_without_file_is_set_aside(void **state)
+{
+	struct fixture *f = *state;
+	g_autofree char *lock = g_strconcat(f->path, ".lock", NULL);
+
+	write_some(f);
+	crash(f);
+	assert_int_equal(truncate(f->path, 0), 0);
+	assert_int_equal(truncate(lock, 0), 0);
+	is_set_aside(f, 1);
+}
+
+static void a_torn_end_of_the_write_ahead_log_is_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	g_autofree char *wal = g_strconcat(f->path, "-wal", NULL);
+	struct stat st;
+
+	write_some(f);
+	crash(f);
+	assert_int_equal(stat(wal, &st), 0);
+	assert_int_equal(truncate(wal, st.st_size - 700), 0);
+	open_store(f);
+	assert_null(store_kept(f->store));
+}
+
+static void a_database_that_is_gone_is_missed(void **state)
+{
+	struct fixture *f = *state;
+
+	f->store = store_close(f->store);
+	assert_int_equal(unlink(f->path), 0);
+	open_store(f);
+	assert_non_null(store_kept(f->store));
+}
+
+static void modes_are_put_right(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+
+	write_some(f);
+	f->store = store_close(f->store);
+	assert_int_equal(chmod(f->path, 0), 0);
+	open_store(f);
+	assert_null(store_kept(f->store));
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void databases_of_others_are_left_alone(void **state)
+{
+	static const char versions[][4] = {{0}, {0, 0, 0, 99}};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(versions); i++) {
+		g_autoptr(GError) err = NULL;
+
+		/* sqlite's user_version is at byte 60. */
+		f->store = store_close(f->store);
+		write_at(f->path, 60, versions[i], sizeof(versions[i]));
+		assert_int_equal(store_open(f->path, &f->store, &err), -EINVAL);
+		assert_int_equal(count_damaged(f), 0);
+	}
+}
+
+static void what_is_left_of_a_damaged_tree_is_found(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(Store) reader = NULL;
+	g_autoptr(ReplicaBatch) found = NULL;
+	g_autoptr(GError) err = NULL;
+	unsigned n_bad;
+
+	write_some(f);
+	f->store = store_close(f->store);
+	overwrite(f->path, 1024 * 60, 1024);
+	assert_int_equal(store_open_to_read(f->path, &reader, &err), 0);
+	assert_int_equal(store_check(reader, NULL), -EUCLEAN);
+	assert_int_equal(store_salvage(reader, &found, &n_bad, &err), 0);
+	assert_in_range(found->rows->len, 45, 49);
+	assert_int_equal(count_damaged(f), 0);
+	reader = store_close(reader);
+	open_store(f);
+}
+
+static void the_operators_word_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(store_trusted(f->store));
+	assert_int_equal(store_set_trusted(f->store), 0);
+	open_store(f);
+	assert_true(store_trusted(f->store));
 }
 
 static void reading_does_not_write(void **state)
@@ -393,7 +570,24 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			old_entries_are_deleted_in_steps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_process_serves_a_database, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(damaged_file_is_set_aside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(damaged_pages_are_set_aside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_was_cut_is_set_aside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_crashed_is_not_damaged, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_write_ahead_log_without_head_is_set_aside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_write_ahead_log_without_file_is_set_aside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_torn_end_of_the_write_ahead_log_is_a_crash, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_database_that_is_gone_is_missed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(modes_are_put_right, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			databases_of_others_are_left_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_left_of_a_damaged_tree_is_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_operators_word_is_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reading_does_not_write, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(small_change_costs_few_bytes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(write_ahead_log_stays_bounded, set_up, tear_down),
