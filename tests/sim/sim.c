@@ -6,18 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Faults come for so long … */
-#define INJURE_MS_MIN 2000
-#define INJURE_MS_MAX 9000
+/* After the last fault all must be well in this time: a member that is silent is given up after 2 s,
+ * a disk that failed is tried again after 1 s, a lock … */
+#define HEAL_MS 12000
 
-/* … then all must be well in this time, with clients for the first part of it at least. */
-#define HEAL_MS  30000
-#define WRITE_MS 1000
+/* Clients go on for so long after it. */
+#define WRITE_MS 500
 
 /* --- Chance and words ------------------------------------------------------------------------- */
 
 /* splitmix64: a seed means the same everywhere. */
-static uint64_t next_random(Sim *sim)
+uint64_t sim_random_u64(Sim *sim)
 {
 	uint64_t z = sim->random += UINT64_C(0x9e3779b97f4a7c15);
 
@@ -30,7 +29,7 @@ uint64_t sim_random(Sim *sim, uint64_t limit)
 {
 	assert(limit > 0);
 
-	return next_random(sim) % limit;
+	return sim_random_u64(sim) % limit;
 }
 
 bool sim_once_in(Sim *sim, uint64_t times)
@@ -38,21 +37,26 @@ bool sim_once_in(Sim *sim, uint64_t times)
 	return sim_random(sim, times) == 0;
 }
 
+unsigned sim_count(unsigned bits)
+{
+	return (unsigned)__builtin_popcount(bits);
+}
+
 void sim_trace(Sim *sim, uint64_t value)
 {
 	sim->trace = (sim->trace ^ value) * UINT64_C(0x100000001b3);
 }
 
-void sim_fail(const Sim *sim, const char *format, ...)
+void sim_fail(const Sim *sim, const char *checker, const char *format, ...)
 {
 	va_list args;
 
-	printf("# seed %" G_GUINT64_FORMAT " at %" G_GINT64_FORMAT " ms: ", sim->seed, sim->now_ms);
+	printf("# seed %" G_GUINT64_FORMAT " at %" G_GINT64_FORMAT " ms: [%s] ", sim->seed,
+		sim->now_ms, checker);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
-	printf("\n# replay with: tests/sim/cfs --verbose --seeds %" G_GUINT64_FORMAT "\n",
-		sim->seed);
+	printf("\n");
 	fflush(stdout);
 	abort();
 }
@@ -72,20 +76,45 @@ void sim_log(const Sim *sim, const char *format, ...)
 
 /* --- Events ----------------------------------------------------------------------------------- */
 
-static int compare_events(const void *a, const void *b, void *data)
+static bool is_before(const SimEvent *a, const SimEvent *b)
 {
-	const SimEvent *left = a;
-	const SimEvent *right = b;
-
-	if (left->at_ms != right->at_ms)
-		return left->at_ms < right->at_ms ? -1 : 1;
-	return left->number < right->number ? -1 : left->number > right->number;
+	return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->number < b->number;
 }
 
-static void put_event(Sim *sim, const SimEvent *event)
+static void push_event(GArray *heap, SimEvent event)
 {
-	g_sequence_insert_sorted(
-		sim->events, g_memdup2(event, sizeof(*event)), compare_events, NULL);
+	SimEvent *events;
+	guint at = heap->len;
+
+	g_array_append_val(heap, event);
+	events = (SimEvent *)(void *)heap->data;
+	while (at > 0 && is_before(&event, &events[(at - 1) / 2])) {
+		events[at] = events[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	events[at] = event;
+}
+
+static SimEvent pop_event(GArray *heap)
+{
+	SimEvent *events = (SimEvent *)(void *)heap->data;
+	SimEvent first = events[0];
+	SimEvent last = events[heap->len - 1];
+	guint at = 0;
+	guint child;
+
+	g_array_set_size(heap, heap->len - 1);
+	while ((child = 2 * at + 1) < heap->len) {
+		if (child + 1 < heap->len && is_before(&events[child + 1], &events[child]))
+			child++;
+		if (!is_before(&events[child], &last))
+			break;
+		events[at] = events[child];
+		at = child;
+	}
+	if (heap->len > 0)
+		events[at] = last;
+	return first;
 }
 
 void sim_schedule(Sim *sim, SimEventType type, unsigned node, int64_t delay_ms)
@@ -98,7 +127,7 @@ void sim_schedule(Sim *sim, SimEventType type, unsigned node, int64_t delay_ms)
 
 	assert(delay_ms >= 0);
 
-	put_event(sim, &event);
+	push_event(sim->events, event);
 }
 
 /* --- The env of a replica --------------------------------------------------------------------- */
@@ -107,29 +136,32 @@ static int64_t env_now_ms(void *data)
 {
 	const SimNode *node = data;
 
-	return node->sim->now_ms;
+	return node->sim->now_ms + node->clock_ms;
 }
 
 static int env_send(void *data, GBytes *message)
 {
-	return bus_send(data, message);
+	return node_calls(data) ? bus_send(data, message) : 0;
 }
 
 static void env_persist(void *data, const ReplicaBatch *batch)
 {
-	sim_disk_start(data, batch);
+	if (node_calls(data))
+		sim_disk_start(data, batch);
 }
 
 static void env_applied(void *data, GPtrArray *changes, void *token)
 {
-	const SimNode *node = data;
+	SimNode *node = data;
 
-	sim_trace(node->sim, changes->len);
+	if (node_calls(node))
+		sim_trace(node->sim, changes->len);
 }
 
 static void env_answer(void *data, void *token, int result)
 {
-	client_answer(data, token, result);
+	if (node_calls(data))
+		client_answer(data, token, result);
 }
 
 static void env_state_changed(void *data)
@@ -138,7 +170,7 @@ static void env_state_changed(void *data)
 	ReplicaStatus status;
 
 	/* While it is being made there is nothing to ask. */
-	if (!node->replica)
+	if (!node->replica || node->dying)
 		return;
 	fault_provoke(node);
 	if (!node->sim->verbose)
@@ -151,198 +183,164 @@ static void env_state_changed(void *data)
 		status.last, status.commit, status.quorate ? " quorate" : "");
 }
 
-/* --- Nodes ------------------------------------------------------------------------------------ */
-
-void sim_node_start(SimNode *node)
+ReplicaEnv sim_env(SimNode *node)
 {
-	Sim *sim = node->sim;
-	const ReplicaEnv env = {.data = node,
+	return (ReplicaEnv){.data = node,
 		.now_ms = env_now_ms,
 		.send = env_send,
 		.persist = env_persist,
 		.applied = env_applied,
 		.answer = env_answer,
 		.state_changed = env_state_changed};
-	ReplicaOptions options = {.node = node->id,
-		.limits = {.file_max = 1 << 20, .total_max = 64 << 20, .entries_max = 1000}};
-	g_autoptr(ReplicaBatch) image = sim_disk_read(&node->disk);
-	g_autoptr(GError) err = NULL;
-
-	assert(!node->replica);
-
-	node->boot = next_random(sim);
-	options.boot = node->boot;
-	options.trusted = !sim->strangers && !node->disk.lost;
-	if (replica_new(&options, &env, image, &node->replica, &err) < 0)
-		sim_fail(sim, "node %u: does not start: %s", node->id, err->message);
-	sim_log(sim, "node %u: starts with commit %" G_GUINT64_FORMAT, node->id,
-		image->scalars.commit);
-	node->run++;
-	node->paused = false;
-	node->tick_ms = -1;
-	node->n_open = 0;
-	node->n_submitted = 0;
-	node->seen_commit = 0;
-	node->seen_version = 0;
-	node->powered = true;
-	bus_reform(sim);
-	sim_schedule(sim, SIM_EVENT_QUORUM, node->index, (int64_t)sim_random(sim, 30));
-	sim_schedule(sim, SIM_EVENT_CLIENT, node->index, 1);
-	bus_join(node);
-}
-
-void sim_node_stop(SimNode *node, bool power)
-{
-	sim_log(node->sim, "node %u: %s", node->id, power ? "power is gone" : "killed");
-	sim_disk_crash(node, power);
-	node->replica = replica_free(node->replica);
-	node->run++;
-	node->paused = false;
-	bus_leave(node);
-	if (power) {
-		node->powered = false;
-		bus_reform(node->sim);
-	}
-}
-
-/* Sees to it that the replica's deadline is met. */
-static void schedule_tick(SimNode *node)
-{
-	int64_t deadline_ms = node->replica ? replica_deadline_ms(node->replica) : -1;
-	int64_t at_ms = MAX(deadline_ms, node->sim->now_ms + 1);
-
-	if (deadline_ms < 0 || (node->tick_ms >= 0 && node->tick_ms <= at_ms))
-		return;
-	node->tick_ms = at_ms;
-	sim_schedule(node->sim, SIM_EVENT_TICK, node->index, at_ms - node->sim->now_ms);
 }
 
 /* --- A run ------------------------------------------------------------------------------------ */
 
-static void handle_node_event(SimNode *node, const SimEvent *event)
+static void on_fault(Sim *sim)
 {
-	switch (event->type) {
-	case SIM_EVENT_DELIVER:
-		bus_deliver(node);
-		break;
-	case SIM_EVENT_DISK:
-		sim_disk_done(node);
-		break;
-	case SIM_EVENT_TICK:
-		node->tick_ms = -1;
-		replica_tick(node->replica);
-		break;
-	case SIM_EVENT_QUORUM:
-		bus_tell_quorum(node);
-		break;
-	case SIM_EVENT_CLIENT:
-		client_step(node);
-		if (!node->sim->quiet)
-			sim_schedule(node->sim, SIM_EVENT_CLIENT, node->index,
-				1 + (int64_t)sim_random(node->sim, node->sim->client_ms_max));
-		break;
-	default:
-		g_assert_not_reached();
-	}
+	const SimCharacter *character = &sim->character;
+	int64_t delay_ms = 1 + (int64_t)sim_random(sim, character->fault_ms_max);
+
+	/* All have agreed on the nodelist. */
+	if (sim->before && quorum_is_calm(sim))
+		sim->before = 0;
+	/* Now and then what is broken stays so for longer than changes wait. */
+	if (sim_once_in(sim, 3000 / character->fault_ms_max))
+		delay_ms += 5500;
+	sim_schedule(sim, SIM_EVENT_FAULT, 0, delay_ms);
+	fault_step(sim);
+	if (sim->character.n_faults > 0)
+		sim->character.n_faults--;
 }
 
 static void handle_event(Sim *sim, const SimEvent *event)
 {
 	SimNode *node = &sim->nodes[event->node];
-	SimEvent later = *event;
 
 	switch (event->type) {
 	case SIM_EVENT_FAULT:
-		if (sim->healing)
-			return;
-		fault_step(sim);
-		/* Now and then what is broken stays so for longer than changes wait. */
-		sim_schedule(sim, SIM_EVENT_FAULT, 0,
-			1 + (int64_t)sim_random(sim, sim->fault_ms_max) +
-				(sim_once_in(sim, 3000 / sim->fault_ms_max) ? 5500 : 0));
-		return;
+		if (!sim->healing)
+			on_fault(sim);
+		break;
 	case SIM_EVENT_SHOCK:
 		if (!sim->healing)
 			fault_step(sim);
-		return;
-	case SIM_EVENT_START:
-		if (!node->replica)
-			sim_node_start(node);
-		return;
-	case SIM_EVENT_RESUME:
-		if (event->run == node->run)
-			node->paused = false;
-		return;
+		break;
+	case SIM_EVENT_RINGS:
+		bus_form_rings(sim);
+		break;
 	case SIM_EVENT_ORDER:
 		bus_order(node);
-		return;
-	default:
 		break;
+	case SIM_EVENT_ARRIVE:
+		bus_arrive(node);
+		break;
+	case SIM_EVENT_BUS_START:
+		bus_start(node);
+		break;
+	case SIM_EVENT_START:
+		node_start(node);
+		break;
+	case SIM_EVENT_RESUME:
+		if (event->run == node->run)
+			node_resume(node);
+		break;
+	case SIM_EVENT_SETTLE:
+		quorum_settle(sim);
+		break;
+	default:
+		node_event(node, event);
 	}
-	if (event->run != node->run || !node->replica)
-		return;
-	if (node->paused) {
-		later.at_ms = sim->now_ms + 10;
-		put_event(sim, &later);
-		return;
+}
+
+/* Only the node to which something has happened can have changed. */
+static void check_step(Sim *sim, SimNode *node)
+{
+	if (node->replica) {
+		check_reads(node);
+		check_history(node);
 	}
-	handle_node_event(node, event);
+	for (guint i = 0; i < sim->answered->len; i++)
+		check_answer(sim, g_ptr_array_index(sim->answered, i));
+	g_ptr_array_set_size(sim->answered, 0);
+}
+
+static void end_truce(Sim *sim)
+{
+	if (quorum_is_calm(sim)) {
+		sim->truce_ms = 0;
+		sim->word_need = 0;
+	} else if (sim->now_ms > sim->truce_ms) {
+		sim_fail(sim, "end", "the nodes do not find together");
+	}
 }
 
 static void step(Sim *sim)
 {
-	GSequenceIter *first = g_sequence_get_begin_iter(sim->events);
-	SimEvent event = *(const SimEvent *)g_sequence_get(first);
+	SimEvent event = pop_event(sim->events);
 
-	g_sequence_remove(first);
 	assert(event.at_ms >= sim->now_ms);
+
 	sim->now_ms = event.at_ms;
 	sim_trace(sim, (uint64_t)event.type << 8 | event.node);
 	handle_event(sim, &event);
-	check_step(sim);
-	for (unsigned i = 0; i < sim->n_nodes; i++)
-		schedule_tick(&sim->nodes[i]);
+	check_step(sim, &sim->nodes[event.node]);
+	node_after_step(&sim->nodes[event.node]);
+	if (sim->truce_ms)
+		end_truce(sim);
+}
+
+static void draw_character(Sim *sim)
+{
+	static const uint64_t fault_ms[] = {40, 120, 400};
+	static const uint64_t shocks[] = {5, 20, 1000};
+	static const uint64_t client_ms[] = {20, 60, 200};
+	static const uint64_t client_depth[] = {2, 4, 12};
+	static const uint64_t deliver_ms[] = {2, 4, 15};
+	static const uint64_t disk_ms[] = {2, 5, 20};
+	static const uint64_t detect_ms[] = {1, 30, 1500};
+	SimCharacter *character = &sim->character;
+
+	character->n_faults = 15 + sim_random(sim, 45);
+	character->fault_ms_max = fault_ms[sim_random(sim, G_N_ELEMENTS(fault_ms))];
+	character->shock_once_in = shocks[sim_random(sim, G_N_ELEMENTS(shocks))];
+	character->client_ms_max = client_ms[sim_random(sim, G_N_ELEMENTS(client_ms))];
+	character->client_depth = client_depth[sim_random(sim, G_N_ELEMENTS(client_depth))];
+	character->deliver_ms_max = deliver_ms[sim_random(sim, G_N_ELEMENTS(deliver_ms))];
+	character->disk_ms_max = disk_ms[sim_random(sim, G_N_ELEMENTS(disk_ms))];
+	character->detect_ms_max = detect_ms[sim_random(sim, G_N_ELEMENTS(detect_ms))];
+	character->strangers = sim_once_in(sim, 2);
+	character->nodelist = sim_once_in(sim, 4);
+	character->expected = sim_once_in(sim, 4);
+	character->lonely = sim_once_in(sim, 2);
 }
 
 static void init(Sim *sim, uint64_t seed, bool verbose)
 {
-	static const unsigned sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
-	static const uint64_t fault_ms[] = {40, 200, 500};
-	static const uint64_t shocks[] = {5, 20, 1000};
-	static const uint64_t client_ms[] = {10, 60, 200};
-	static const uint64_t client_depth[] = {2, 6, 20};
-	static const uint64_t deliver_ms[] = {2, 4, 15};
-	static const uint64_t disk_ms[] = {2, 5, 20};
+	static const unsigned sizes[] = {1, 2, 3, 3, 3, 3, 3, 4, 5, 5};
 
 	memset(sim, 0, sizeof(*sim));
 	sim->seed = seed;
 	sim->random = seed;
 	sim->verbose = verbose;
-	sim->events = g_sequence_new(g_free);
-	sim->requests = g_ptr_array_new_with_free_func(request_free);
-	sim->answered = g_ptr_array_new();
-	sim->by_change = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	sim->events = g_array_new(FALSE, FALSE, sizeof(SimEvent));
+	client_init(sim);
+	check_history_init(sim);
+	draw_character(sim);
 	sim->n_nodes = sizes[sim_random(sim, G_N_ELEMENTS(sizes))];
-	sim->fault_ms_max = fault_ms[sim_random(sim, G_N_ELEMENTS(fault_ms))];
-	sim->shock_once_in = shocks[sim_random(sim, G_N_ELEMENTS(shocks))];
-	sim->client_ms_max = client_ms[sim_random(sim, G_N_ELEMENTS(client_ms))];
-	sim->client_depth = client_depth[sim_random(sim, G_N_ELEMENTS(client_depth))];
-	sim->deliver_ms_max = deliver_ms[sim_random(sim, G_N_ELEMENTS(deliver_ms))];
-	sim->disk_ms_max = disk_ms[sim_random(sim, G_N_ELEMENTS(disk_ms))];
-	sim->strangers = sim_once_in(sim, 3);
-	check_init(sim);
+	sim->configured = (1U << sim->n_nodes) - 1;
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
 		SimNode *node = &sim->nodes[i];
 
 		node->sim = sim;
 		node->index = i;
 		node->id = i + 1;
-		g_queue_init(&node->sent);
-		g_queue_init(&node->items);
+		g_queue_init(&node->held);
+		bus_init(node);
 		sim_disk_init(&node->disk);
 	}
 	for (unsigned i = 0; i < sim->n_nodes; i++)
-		sim_node_start(&sim->nodes[i]);
+		node_start(&sim->nodes[i]);
 	sim_schedule(sim, SIM_EVENT_FAULT, 0, 200);
 }
 
@@ -352,14 +350,13 @@ static void clear(Sim *sim)
 		SimNode *node = &sim->nodes[i];
 
 		node->replica = replica_free(node->replica);
+		g_queue_clear_full(&node->held, g_free);
 		bus_clear(node);
 		sim_disk_clear(&node->disk);
 	}
-	check_clear(sim);
-	g_hash_table_destroy(sim->by_change);
-	g_ptr_array_unref(sim->answered);
-	g_ptr_array_unref(sim->requests);
-	g_sequence_free(sim->events);
+	check_history_clear(sim);
+	client_clear(sim);
+	g_array_unref(sim->events);
 }
 
 static void add_figures(SimFigures *total, const SimFigures *figures)
@@ -371,31 +368,56 @@ static void add_figures(SimFigures *total, const SimFigures *figures)
 		to[i] += from[i];
 }
 
-uint64_t sim_run(uint64_t seed, bool verbose, SimFigures *total)
+/* Until the nodes are well, and clients have written since. */
+static void heal(Sim *sim, unsigned nodes)
 {
-	g_autofree Sim *sim = g_new(Sim, 1);
-	int64_t injure_ms, healed_ms;
-	uint64_t acknowledged;
+	int64_t from_ms = sim->now_ms;
+	uint64_t acknowledged = sim->figures.acknowledged;
 
-	init(sim, seed, verbose);
-	injure_ms = INJURE_MS_MIN + (int64_t)sim_random(sim, INJURE_MS_MAX - INJURE_MS_MIN);
-	while (sim->now_ms < injure_ms)
-		step(sim);
-
-	sim_log(sim, "heal");
-	sim->healing = true;
-	fault_heal(sim);
-	healed_ms = sim->now_ms;
-	acknowledged = sim->figures.acknowledged;
-	while (sim->now_ms < healed_ms + HEAL_MS && !(sim->quiet && check_is_healed(sim))) {
-		sim->quiet = sim->now_ms > healed_ms + WRITE_MS &&
+	fault_heal(sim, nodes);
+	sim->quiet = false;
+	while (sim->now_ms <= from_ms + HEAL_MS && !(sim->quiet && check_is_well(sim, nodes))) {
+		sim->quiet = sim->now_ms > from_ms + WRITE_MS &&
 			     sim->figures.acknowledged > acknowledged;
 		step(sim);
 	}
-	check_end(sim);
+	check_end(sim, nodes);
 	if (sim->figures.acknowledged == acknowledged)
-		sim_fail(sim, "nothing was written after healing");
+		sim_fail(sim, "end", "nothing was written after healing");
+}
+
+/* All but one find together, as long as they can know what the one knows. */
+static void heal_without_one(Sim *sim)
+{
+	unsigned node;
+
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (sim->configured & 1U << i && sim_disk_is_blank(&sim->nodes[i].disk))
+			return;
+	do
+		node = 1U << sim_random(sim, sim->n_nodes);
+	while (!(node & sim->configured));
+	heal(sim, sim->configured & ~node);
+}
+
+uint64_t sim_run(uint64_t seed, bool verbose, SimFigures *total)
+{
+	g_autofree Sim *sim = g_new(Sim, 1);
+	uint64_t trace;
+
+	init(sim, seed, verbose);
+	while (sim->character.n_faults > 0 || sim->word || sim->truce_ms)
+		step(sim);
+
+	sim_log(sim, "healing");
+	sim->healing = true;
+	if (sim->character.lonely && sim_count(sim->configured) >= 3)
+		heal_without_one(sim);
+	heal(sim, sim->configured);
+
+	sim->figures.simulated_ms = (uint64_t)sim->now_ms;
 	add_figures(total, &sim->figures);
+	trace = sim->trace;
 	clear(sim);
-	return sim->trace;
+	return trace;
 }

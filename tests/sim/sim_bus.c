@@ -2,16 +2,24 @@
 
 /* The bus, with what CPG promises and no more:
  *
- *  - total order: what is ordered while nodes share a ring is delivered to them in one order, changes
- *    of membership at their places between the messages;
- *  - nodes that go together from one ring to the next have delivered the same before it: a cut is
- *    drawn for each such group, not before what any of them has taken, and the rest is gone for it.
- *    Other groups have other cuts, so one may have seen what another has lost;
+ *  - total order: what is ordered while nodes share a ring reaches them in one order, changes of
+ *    membership at their places between the messages;
+ *  - nodes that go together from one ring to the next have taken the same before it.  That is all
+ *    that was ordered up to some place, not before what any of them has taken already, and of what
+ *    came behind it the messages of their own: the others' are gone for them.  Groups that part have
+ *    different places, so one may have taken what another has lost;
+ *  - so a node gets its own messages back, unless its corosync or its process ends before;
  *  - a message that was sent but not ordered when the ring changed is ordered in the next one;
- *  - sending may fail with -EAGAIN at any time;
- *  - a process that joins or leaves within a ring is a change of membership in the order. */
+ *  - between a change of the network and the next ring nothing is ordered;
+ *  - who goes on from different rings to one is told of the others in any number of steps;
+ *  - sending may fail with -EAGAIN at any time, and for long;
+ *  - a process that joins or leaves within a ring is a change of membership in the order;
+ *  - corosync may end and start again while the process goes on. */
 
 #include "tests/sim/sim.h"
+
+/* Messages that a corosync keeps for its turn. */
+#define SENT_MAX 20
 
 static void item_free(void *data)
 {
@@ -26,10 +34,35 @@ static void bytes_free(void *data)
 	g_bytes_unref(data);
 }
 
+void bus_init(SimNode *node)
+{
+	g_queue_init(&node->sent);
+	g_queue_init(&node->items);
+	g_queue_init(&node->arrived);
+}
+
 void bus_clear(SimNode *node)
 {
 	g_queue_clear_full(&node->sent, bytes_free);
 	g_queue_clear_full(&node->items, item_free);
+	g_queue_clear_full(&node->arrived, item_free);
+}
+
+/* --- Messages --------------------------------------------------------------------------------- */
+
+static void schedule_arrival(SimNode *node)
+{
+	Sim *sim = node->sim;
+
+	sim_schedule(sim, SIM_EVENT_ARRIVE, node->index,
+		1 + (int64_t)sim_random(
+			    sim, sim_once_in(sim, 50) ? 40 : sim->character.deliver_ms_max));
+}
+
+static void schedule_order(SimNode *node)
+{
+	sim_schedule(
+		node->sim, SIM_EVENT_ORDER, node->index, 1 + (int64_t)sim_random(node->sim, 3));
 }
 
 static void put_item(SimNode *node, const SimItem *item)
@@ -39,43 +72,69 @@ static void put_item(SimNode *node, const SimItem *item)
 	if (copy->bytes)
 		g_bytes_ref(copy->bytes);
 	g_queue_push_tail(&node->items, copy);
-	sim_schedule(node->sim, SIM_EVENT_DELIVER, node->index,
-		1 + (int64_t)sim_random(node->sim,
-			    sim_once_in(node->sim, 50) ? 40 : node->sim->deliver_ms_max));
+	schedule_arrival(node);
 }
 
 int bus_send(SimNode *node, GBytes *bytes)
 {
-	if (sim_once_in(node->sim, 20))
+	Sim *sim = node->sim;
+
+	if (!node->joined || node->lost)
+		return -ENOTCONN;
+	if (node->sent.length >= SENT_MAX || sim_once_in(sim, 20) ||
+		(node->full && !sim_once_in(sim, 10)))
 		return -EAGAIN;
 	g_queue_push_tail(&node->sent, g_bytes_ref(bytes));
-	sim_schedule(
-		node->sim, SIM_EVENT_ORDER, node->index, 1 + (int64_t)sim_random(node->sim, 3));
-	node->sim->figures.messages++;
+	schedule_order(node);
+	sim->figures.messages++;
 	return 0;
+}
+
+static bool shares_ring(const SimNode *a, const SimNode *b)
+{
+	return a->ring != 0 && a->ring == b->ring;
 }
 
 /* The oldest message that the node has sent gets its place. */
 void bus_order(SimNode *node)
 {
-	g_autoptr(GBytes) bytes = g_queue_pop_head(&node->sent);
-	SimItem item = {.sender = node->id, .bytes = bytes};
+	Sim *sim = node->sim;
+	g_autoptr(GBytes) bytes = NULL;
+	SimItem item;
 
+	if (node->cut || node->ring == 0)
+		return;
+	bytes = g_queue_pop_head(&node->sent);
 	if (!bytes)
 		return;
-	item.position = ++node->sim->position;
-	for (unsigned i = 0; i < node->sim->n_nodes; i++)
-		if (node->sim->nodes[i].replica && node->sim->nodes[i].ring == node->ring)
-			put_item(&node->sim->nodes[i], &item);
+	item = (SimItem){.position = ++sim->position, .sender = node->id, .bytes = bytes};
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (sim->nodes[i].joined && shares_ring(&sim->nodes[i], node))
+			put_item(&sim->nodes[i], &item);
 }
 
-void bus_deliver(SimNode *node)
+void bus_arrive(SimNode *node)
 {
-	SimItem *item = g_queue_pop_head(&node->items);
+	SimItem *item;
+
+	/* When the network has broken, what is on its way may come or not. */
+	if (node->cut && sim_once_in(node->sim, 2))
+		return;
+	item = g_queue_pop_head(&node->items);
+	if (!item)
+		return;
+	node->position = item->position;
+	g_queue_push_tail(&node->arrived, item);
+	sim_schedule(node->sim, SIM_EVENT_DISPATCH, node->index,
+		node->slow ? (int64_t)sim_random(node->sim, 60) : 0);
+}
+
+void bus_dispatch(SimNode *node)
+{
+	SimItem *item = g_queue_pop_head(&node->arrived);
 
 	if (!item)
 		return;
-	node->delivered = item->position;
 	sim_trace(node->sim, item->position);
 	if (item->bytes) {
 		gsize size;
@@ -90,115 +149,229 @@ void bus_deliver(SimNode *node)
 	item_free(item);
 }
 
-/* All processes of a ring learn who is in their group, each at the same place. */
-static void put_membership(Sim *sim, unsigned ring, unsigned receivers, unsigned hidden)
+/* --- Membership ------------------------------------------------------------------------------- */
+
+/* Processes in the group on nodes of bits that share the ring. */
+static void put_membership(Sim *sim, uint64_t ring, unsigned receivers, unsigned shown)
 {
 	SimItem item = {.position = ++sim->position};
 
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
 		const SimNode *node = &sim->nodes[i];
 
-		if (node->replica && node->ring == ring && !(hidden & 1U << i))
+		if (node->joined && node->ring == ring && shown & 1U << i)
 			item.nodes[item.n_nodes++] = node->id;
 	}
 	for (unsigned i = 0; i < sim->n_nodes; i++)
-		if (sim->nodes[i].replica && sim->nodes[i].ring == ring && receivers & 1U << i)
+		if (sim->nodes[i].joined && sim->nodes[i].ring == ring && receivers & 1U << i)
 			put_item(&sim->nodes[i], &item);
 }
 
 void bus_join(SimNode *node)
 {
-	node->delivered = node->sim->position;
-	put_membership(node->sim, node->ring, ~0U, 0);
+	if (!node->bus || node->joined || node->lost)
+		return;
+	node->joined = true;
+	node->position = node->sim->position;
+	if (node->ring != 0)
+		put_membership(node->sim, node->ring, ~0U, ~0U);
 }
 
-/* To be called when the process is gone. */
+/* The process is gone.  What it has sent is still ordered before that. */
 void bus_leave(SimNode *node)
 {
+	bool was_joined = node->joined;
+
+	while (!node->cut && node->ring != 0 && node->sent.length > 0)
+		bus_order(node);
 	bus_clear(node);
-	if (node->ring)
-		put_membership(node->sim, node->ring, ~0U, 0);
+	node->joined = false;
+	node->lost = false;
+	if (was_joined && node->ring != 0)
+		put_membership(node->sim, node->ring, ~0U, ~0U);
 }
 
-/* Draws the cut for the nodes that go together, and drops what is behind it. */
+/* --- Rings ------------------------------------------------------------------------------------ */
+
+/* Bits of the nodes that the node hears. */
+static unsigned reach(const SimNode *node)
+{
+	const Sim *sim = node->sim;
+	unsigned nodes = 0;
+
+	for (unsigned i = 0; node->bus && i < sim->n_nodes; i++)
+		if (sim->nodes[i].bus && sim->nodes[i].cell == node->cell)
+			nodes |= 1U << i;
+	return nodes;
+}
+
+/* Whether the node's ring is made of those whom it hears. */
+static bool is_settled(const SimNode *node)
+{
+	const Sim *sim = node->sim;
+	unsigned nodes = reach(node);
+
+	if (node->members != nodes)
+		return false;
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (nodes & 1U << i && sim->nodes[i].ring != node->ring)
+			return false;
+	return true;
+}
+
+void bus_network_changed(Sim *sim)
+{
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		sim->nodes[i].cut = !is_settled(&sim->nodes[i]);
+	sim_schedule(sim, SIM_EVENT_RINGS, 0,
+		1 + (int64_t)sim_random(
+			    sim, sim_once_in(sim, 3) ? 3 : sim->character.detect_ms_max));
+}
+
+void bus_start(SimNode *node)
+{
+	if (node->bus || !node->powered)
+		return;
+	sim_log(node->sim, "node %u: corosync starts", node->id);
+	node->bus = true;
+	if (node->replica && !node->lost)
+		sim_schedule(node->sim, SIM_EVENT_JOIN, node->index,
+			1 + (int64_t)sim_random(node->sim, 100));
+	bus_network_changed(node->sim);
+}
+
+void bus_stop(SimNode *node)
+{
+	if (!node->bus)
+		return;
+	sim_log(node->sim, "node %u: corosync ends", node->id);
+	bus_clear(node);
+	node->bus = false;
+	node->joined = false;
+	node->ring = 0;
+	node->members = 0;
+	if (node->replica && !node->lost) {
+		node->lost = true;
+		sim_schedule(
+			node->sim, SIM_EVENT_LOST, node->index, (int64_t)sim_random(node->sim, 20));
+	}
+	bus_network_changed(node->sim);
+}
+
+static bool is_kept(const SimItem *item, uint64_t cut, unsigned group)
+{
+	return item->position <= cut || (item->bytes && group & 1U << (item->sender - 1));
+}
+
+/* Draws the cut for the nodes that go together, and drops what is lost. */
 static void cut_group(Sim *sim, unsigned group)
 {
-	uint64_t cut = 0;
+	uint64_t first = 0;
+	uint64_t cut;
 
 	for (unsigned i = 0; i < sim->n_nodes; i++)
-		if (group & 1U << i && sim->nodes[i].replica)
-			cut = MAX(cut, sim->nodes[i].delivered);
-	cut += sim_random(sim, sim->position - cut + 1);
+		if (group & 1U << i && sim->nodes[i].joined)
+			first = MAX(first, sim->nodes[i].position);
+	if (sim_once_in(sim, 3))
+		cut = first;
+	else
+		cut = first + sim_random(sim, sim->position - first + 1);
 
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
-		SimNode *node = &sim->nodes[i];
-		const SimItem *last;
+		GQueue kept = G_QUEUE_INIT;
+		SimItem *item;
 
 		if (!(group & 1U << i))
 			continue;
-		while ((last = g_queue_peek_tail(&node->items)) && last->position > cut)
-			item_free(g_queue_pop_tail(&node->items));
+		while ((item = g_queue_pop_head(&sim->nodes[i].items))) {
+			if (is_kept(item, cut, group))
+				g_queue_push_tail(&kept, item);
+			else
+				item_free(item);
+		}
+		sim->nodes[i].items = kept;
 	}
 }
 
-/* The nodes of new_ring form it, coming from the rings in before. */
-static void form_ring(Sim *sim, unsigned new_ring, const unsigned *before)
+/* A group learns that the others of its old ring have left, and who has come, in some steps. */
+static void tell_group(Sim *sim, uint64_t ring, unsigned group, unsigned members)
 {
+	unsigned shown = group;
+
+	if (group == members)
+		return;
+	if (sim_once_in(sim, 2))
+		put_membership(sim, ring, group, shown);
+	while (sim_once_in(sim, 2)) {
+		shown |= members & 1U << sim_random(sim, sim->n_nodes);
+		if (shown == members)
+			return;
+		put_membership(sim, ring, group, shown);
+	}
+}
+
+/* Bits of those members who come from the node's old ring. */
+static unsigned companions(const Sim *sim, const uint64_t *before, unsigned node, unsigned members)
+{
+	unsigned group = 1U << node;
+
+	for (unsigned i = 0; before[node] != 0 && i < sim->n_nodes; i++)
+		if (members & 1U << i && before[i] == before[node])
+			group |= 1U << i;
+	return group;
+}
+
+static void form_ring(Sim *sim, unsigned members)
+{
+	uint64_t before[SIM_NODES_MAX] = {0};
+	uint64_t ring = ++sim->n_rings;
 	unsigned done = 0;
 
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
-		unsigned group = before[i] & new_ring;
+		SimNode *node = &sim->nodes[i];
 
-		if (!(new_ring & 1U << i) || done & 1U << i)
+		if (!(members & 1U << i))
 			continue;
-		group |= 1U << i;
+		before[i] = node->ring;
+		node->ring = ring;
+		node->members = members;
+		node->cut = false;
+		sim_schedule(sim, SIM_EVENT_QUORUM, i, (int64_t)sim_random(sim, 30));
+	}
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		unsigned group;
+
+		if (!(members & 1U << i) || done & 1U << i)
+			continue;
+		group = companions(sim, before, i, members);
 		done |= group;
 		cut_group(sim, group);
-		/* Often those who left are told of first, then those who came. */
-		if (group != new_ring && sim_once_in(sim, 2))
-			put_membership(sim, new_ring, group, ~group);
+		tell_group(sim, ring, group, members);
 	}
-	put_membership(sim, new_ring, ~0U, 0);
+	put_membership(sim, ring, ~0U, ~0U);
 }
 
-/* The network or the power of a node has changed: rings follow. */
-void bus_reform(Sim *sim)
+/* What waited while the network was broken goes on. */
+static void go_on(SimNode *node)
 {
-	unsigned before[SIM_NODES_MAX];
-	unsigned formed = 0;
+	for (guint i = 0; i < node->sent.length; i++)
+		schedule_order(node);
+	for (guint i = 0; i < node->items.length; i++)
+		schedule_arrival(node);
+}
 
+void bus_form_rings(Sim *sim)
+{
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		SimNode *node = &sim->nodes[i];
+
+		if (!node->bus || !(node->cut || !is_settled(node)))
+			continue;
+		if (is_settled(node))
+			node->cut = false;
+		else
+			form_ring(sim, reach(node));
+	}
 	for (unsigned i = 0; i < sim->n_nodes; i++)
-		before[i] = sim->nodes[i].ring;
-	for (unsigned i = 0; i < sim->n_nodes; i++) {
-		SimNode *node = &sim->nodes[i];
-
-		node->ring = 0;
-		for (unsigned j = 0; node->powered && j < sim->n_nodes; j++)
-			if (sim->nodes[j].powered && sim->nodes[j].cell == node->cell)
-				node->ring |= 1U << j;
-	}
-	for (unsigned i = 0; i < sim->n_nodes; i++) {
-		SimNode *node = &sim->nodes[i];
-
-		if (node->ring == before[i])
-			continue;
-		sim_schedule(sim, SIM_EVENT_QUORUM, i, (int64_t)sim_random(sim, 30));
-		if (!node->ring || formed & 1U << i)
-			continue;
-		formed |= node->ring;
-		form_ring(sim, node->ring, before);
-	}
-}
-
-void bus_tell_quorum(SimNode *node)
-{
-	uint32_t configured[SIM_NODES_MAX];
-	ReplicaQuorum quorum = {.configured = configured, .n_configured = node->sim->n_nodes};
-
-	for (unsigned i = 0; i < node->sim->n_nodes; i++) {
-		configured[i] = i + 1;
-		quorum.n_online += node->ring >> i & 1;
-	}
-	quorum.quorate = quorum.n_online > node->sim->n_nodes / 2;
-	replica_quorum_changed(node->replica, &quorum);
+		go_on(&sim->nodes[i]);
 }

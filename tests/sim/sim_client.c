@@ -5,11 +5,18 @@
 
 #include "tests/sim/sim.h"
 
+#include <string.h>
+
+#include "cfs/replica_internal.h"
+
 #define N_FILES  6
 #define N_GUESTS 4
 #define N_OWNERS 2
 
-void request_free(void *data)
+/* Actions of clients after something has happened. */
+#define EAGER_STEPS 10
+
+static void request_free(void *data)
 {
 	SimRequest *request = data;
 
@@ -17,16 +24,40 @@ void request_free(void *data)
 	g_free(request);
 }
 
-static char *change_key(uint32_t id, uint64_t boot, uint64_t seq)
+static guint hash_request(const void *data)
 {
-	return g_strdup_printf("%u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, id, boot, seq);
+	const SimRequest *request = data;
+
+	return (guint)(request->boot ^ request->seq * 0x9e3779b9);
+}
+
+static gboolean same_change(const void *a, const void *b)
+{
+	const SimRequest *left = a;
+	const SimRequest *right = b;
+
+	return left->seq == right->seq && left->boot == right->boot && left->node == right->node;
+}
+
+void client_init(Sim *sim)
+{
+	sim->requests = g_ptr_array_new_with_free_func(request_free);
+	sim->answered = g_ptr_array_new();
+	sim->by_change = g_hash_table_new(hash_request, same_change);
+}
+
+void client_clear(Sim *sim)
+{
+	g_hash_table_destroy(sim->by_change);
+	g_ptr_array_unref(sim->answered);
+	g_ptr_array_unref(sim->requests);
 }
 
 SimRequest *client_find(Sim *sim, uint32_t id, uint64_t boot, uint64_t seq)
 {
-	g_autofree char *key = change_key(id, boot, seq);
+	const SimRequest key = {.node = id - 1, .boot = boot, .seq = seq};
 
-	return g_hash_table_lookup(sim->by_change, key);
+	return g_hash_table_lookup(sim->by_change, &key);
 }
 
 static char *random_path(Sim *sim)
@@ -37,18 +68,17 @@ static char *random_path(Sim *sim)
 	return g_strdup_printf("f%u", (unsigned)sim_random(sim, N_FILES));
 }
 
+/* Distinct each time; now and then something that needs more than one piece in a transfer. */
 static GBytes *random_content(Sim *sim)
 {
-	g_autoptr(GString) text = g_string_new(NULL);
+	char head[32];
+	gsize size = (gsize)g_snprintf(head, sizeof(head), "request %u\n", sim->requests->len);
+	gsize padded = sim_once_in(sim, 150) ? 150 * 1000 : size;
+	char *text = g_malloc(padded);
 
-	g_string_printf(text, "request %u\n", sim->requests->len);
-	/* Now and then something that needs more than one piece in a transfer. */
-	if (sim_once_in(sim, 150))
-		g_string_set_size(text, 150 * 1000);
-	memset(text->str, (int)('a' + sim_random(sim, 26)), 3);
-	for (gsize i = 12; i < text->len; i++)
-		text->str[i] = 'z';
-	return g_string_free_to_bytes(g_steal_pointer(&text));
+	memset(text, 'z', padded);
+	memcpy(text, head, size);
+	return g_bytes_new_take(text, padded);
 }
 
 static Op *make_directory(Sim *sim)
@@ -99,7 +129,8 @@ static Op *copy_op(const Op *op)
 	return copy;
 }
 
-static void submit(SimNode *node)
+/* Asks for a change; false when it is refused at once. */
+static bool submit(SimNode *node)
 {
 	Sim *sim = node->sim;
 	g_autoptr(Op) op = make_op(sim);
@@ -109,39 +140,51 @@ static void submit(SimNode *node)
 	request->op = copy_op(op);
 	request->node = node->index;
 	request->boot = node->boot;
-	request->seq = node->n_submitted + 1;
+	request->seq = ++node->n_submitted;
 	request->acknowledged = sim->acknowledged;
 	g_ptr_array_add(sim->requests, request);
-	g_hash_table_insert(
-		sim->by_change, change_key(node->id, request->boot, request->seq), request);
+	g_hash_table_add(sim->by_change, request);
 	node->n_open++;
-	node->n_submitted++;
 
 	r = replica_submit(node->replica, op, request);
 	if (r == 0) {
 		g_steal_pointer(&op);
-		return;
+		return true;
 	}
 	if (r != -EROFS && r != -EAGAIN)
-		sim_fail(sim, "node %u: submitting gave %d", node->id, r);
+		sim_fail(sim, "answers", "node %u: submitting gave %d", node->id, r);
 	sim->figures.read_only += r == -EROFS;
 	node->n_open--;
 	node->n_submitted--;
+	g_hash_table_remove(sim->by_change, request);
 	g_ptr_array_remove_index(sim->requests, sim->requests->len - 1);
-	{
-		g_autofree char *key = change_key(node->id, node->boot, node->n_submitted + 1);
+	return false;
+}
 
-		g_hash_table_remove(sim->by_change, key);
-	}
+void client_excite(Sim *sim)
+{
+	sim->eager = EAGER_STEPS;
+}
+
+/* Long times without a fault prove little; clients rest in them. */
+static bool is_idle(Sim *sim)
+{
+	if (sim->eager == 0 && !sim->healing)
+		return !sim_once_in(sim, 20);
+	sim->eager -= sim->eager > 0;
+	return false;
 }
 
 void client_step(SimNode *node)
 {
 	Sim *sim = node->sim;
-	uint64_t n = 1 + sim_random(sim, sim->client_depth);
+	uint64_t n = 1 + sim_random(sim, sim->character.client_depth);
 
-	for (uint64_t i = 0; !sim->quiet && i < n && node->n_open < sim->client_depth; i++)
-		submit(node);
+	if (sim->quiet || is_idle(sim) || replica_writable(node->replica) < 0)
+		return;
+	for (uint64_t i = 0; i < n && node->n_open < sim->character.client_depth; i++)
+		if (node->dying || !submit(node))
+			return;
 }
 
 void client_answer(SimNode *node, SimRequest *request, int result)
@@ -149,9 +192,10 @@ void client_answer(SimNode *node, SimRequest *request, int result)
 	Sim *sim = node->sim;
 
 	if (request->answered || request->boot != node->boot || request->node != node->index)
-		sim_fail(sim, "node %u: a request is answered that does not wait", node->id);
+		sim_fail(sim, "answers", "node %u: answers a request that does not wait", node->id);
 	request->answered = true;
 	request->result = result;
+	request->shown = node->replica->image->commit;
 	node->n_open--;
 	g_ptr_array_add(sim->answered, request);
 	sim_trace(sim, (uint64_t)-result + 1);

@@ -2,8 +2,9 @@
 
 /* The disk: batches become part of the database when they are done.  Those that need not be synced
  * stay behind it, in order, until one that must be takes them along (a write-ahead log); a loss of
- * power leaves some of them, in order.  A batch that was under way when the process or the power went
- * has happened or has not.  A full disk fails a batch as a whole. */
+ * power leaves some of them, in order: what is torn in the middle does not count, nor does what comes
+ * behind it.  A batch that was under way when the process or the power went has happened or has not.
+ * A disk that is full or fails for a while fails batches as a whole. */
 
 #include "tests/sim/sim.h"
 
@@ -53,7 +54,7 @@ static void batch_destroy(void *data)
 	replica_batch_free(data);
 }
 
-void sim_disk_init(SimDisk *disk)
+static SimDatabase *database_new(void)
 {
 	SimDatabase *database = g_new0(SimDatabase, 1);
 
@@ -61,17 +62,45 @@ void sim_disk_init(SimDisk *disk)
 	database->entries = g_tree_new_full(compare_u64, NULL, NULL, entry_free);
 	database->origins = g_tree_new_full(compare_u32, NULL, NULL, origin_free);
 	database->log_first = 1;
-	disk->durable = database;
+	return database;
+}
+
+static void database_free(SimDatabase *database)
+{
+	if (!database)
+		return;
+	g_tree_destroy(database->rows);
+	g_tree_destroy(database->entries);
+	g_tree_destroy(database->origins);
+	g_free(database);
+}
+
+void sim_disk_init(SimDisk *disk)
+{
+	disk->durable = database_new();
 	disk->unsynced = g_ptr_array_new_with_free_func(batch_destroy);
 }
 
 void sim_disk_clear(SimDisk *disk)
 {
-	g_tree_destroy(disk->durable->rows);
-	g_tree_destroy(disk->durable->entries);
-	g_tree_destroy(disk->durable->origins);
-	g_free(disk->durable);
+	database_free(disk->durable);
+	database_free(disk->forgotten);
 	g_ptr_array_unref(disk->unsynced);
+}
+
+void sim_disk_lose(SimDisk *disk)
+{
+	assert(!disk->batch);
+
+	g_ptr_array_set_size(disk->unsynced, 0);
+	database_free(disk->forgotten);
+	disk->forgotten = disk->durable;
+	disk->durable = database_new();
+}
+
+bool sim_disk_is_blank(const SimDisk *disk)
+{
+	return disk->durable->scalars.adopted == 0;
 }
 
 static void copy_row(GTree *rows, const ReplicaRow *from)
@@ -186,7 +215,8 @@ void sim_disk_start(SimNode *node, const ReplicaBatch *batch)
 		return;
 	}
 	sim_schedule(node->sim, SIM_EVENT_DISK, node->index,
-		1 + (int64_t)sim_random(node->sim, disk->slow ? 300 : node->sim->disk_ms_max));
+		1 + (int64_t)sim_random(
+			    node->sim, disk->slow ? 300 : node->sim->character.disk_ms_max));
 }
 
 void sim_disk_done(SimNode *node)
@@ -197,9 +227,9 @@ void sim_disk_done(SimNode *node)
 	assert(batch);
 
 	disk->batch = NULL;
-	if (disk->full) {
-		node->sim->figures.disk_faults++;
-		replica_persisted(node->replica, -ENOSPC);
+	if (disk->error < 0) {
+		node->sim->figures.failed_batches++;
+		replica_persisted(node->replica, disk->error);
 		return;
 	}
 	write_batch(disk, batch);
@@ -211,25 +241,13 @@ void sim_disk_crash(SimNode *node, bool power)
 {
 	SimDisk *disk = &node->disk;
 
-	if (disk->batch && !disk->full && sim_once_in(node->sim, 2))
+	if (disk->batch && disk->error == 0 && sim_once_in(node->sim, 2))
 		write_batch(disk, disk->batch);
 	disk->batch = NULL;
 	if (power) {
 		sync_first(disk, (guint)sim_random(node->sim, disk->unsynced->len + 1));
 		g_ptr_array_set_size(disk->unsynced, 0);
 	}
-}
-
-/* Another disk, with nothing on it, takes the place of this one. */
-void sim_disk_lose(SimDisk *disk)
-{
-	SimDisk empty = {.lost = true};
-
-	assert(!disk->batch);
-
-	sim_disk_clear(disk);
-	sim_disk_init(&empty);
-	*disk = empty;
 }
 
 /* The database as a starting process finds it. */
