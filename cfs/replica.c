@@ -51,6 +51,11 @@
  *		neither applied nor in its log, which is then the epoch's; and applying skips numbers that
  *		are not above the last applied one of the same run of the origin.
  *	R9	Messages count only from members of the agreement that the receiver is in.
+ *	R10	A renewal is answered with success only if, at its place in the order of an epoch, its sender
+ *		was level and neither its tree nor its log had the lock taken over, and `need` voters that
+ *		had adopted the epoch on their disks have delivered it.  A takeover gets into a log only in
+ *		the epoch that it cites, and only if no renewal of the lock in that epoch is before it but
+ *		those that it cites.
  *
  * Why an acknowledged entry is never lost.  Let x be committed in epoch e: need(e) disks hold it with e
  * adopted.  Let f > e be the next epoch that opens.  need(f) members promised f; one of them, m, holds
@@ -87,6 +92,28 @@
  * A new cluster is blank as a whole, and begins when all its nodes have met once.  A second node that
  * is added to a cluster of one is half of the two, and the other half remembers: n - majority is 0.
  * For the rest there is the word of the operator that an empty database has lost nothing (`trusted`).
+ *
+ * Why two never hold one lock.  A lease of length ttl lets its holder believe from the moment when it
+ * asked for the lock, or for its last renewal that succeeded.  A challenger waits for ttl from the moment
+ * when it saw the last renewal or the taking, or when the epoch opened or its tree was switched,
+ * whichever is last, and then sends a takeover T that cites what it has seen.  No clocks are compared.
+ * Let renewal N be good in epoch e, and T commit.  T was appended first in the epoch that it cites, f.
+ *
+ *	f = e	All who deliver both do so in one order.  If T is before N, N's sender has T in its log
+ *		or tree, and N is not good.  If N is before T, T cites N, or it is refused: so T's sender
+ *		had seen N, which is later than when N was asked for, and has waited for ttl since.
+ *	f > e	`need` voters delivered N in e; one of them promised f later; f opened later still.  T's
+ *		sender waits from there.
+ *	f < e	If e began with T in the log of its source, N's sender, which is level, had it too, and N
+ *		is not good.  If it began without, T never commits: of the voters that confirmed N,
+ *		which have adopted e on their disks, each later epoch has one; so its source has adopted
+ *		e or a later one, and its log comes from that of e (R2), where T is not.  For this
+ *		alone a voter confirms only after its adoption is on its disk.
+ *
+ * Of the taking itself, the same: who sees the lock saw its entry applied, or switched to a tree with it,
+ * or began an epoch with it, all of it after it was asked for.  A takeover that is refused leaves a gap in
+ * the numbers of its origin, and applying takes note of it (advance_origin()), so that an origin that was
+ * cut off meanwhile does not mistake a refusal for success.
  *
  * The operator's word.  When votequorum reports quorum for fewer than a majority of the configured nodes (a
  * quorum device, `pvecm expected`), `need` is every member that is online.  R1 does not hold between such
@@ -218,6 +245,12 @@ static void handle_message(Replica *r, uint32_t sender, const uint8_t *bytes, si
 	case WIRE_PIECE:
 		transfer_receive_piece(r, sender, &message);
 		break;
+	case WIRE_RENEW:
+		lease_receive_renew(r, sender, &message);
+		break;
+	case WIRE_CONFIRM:
+		lease_receive_confirm(r, peer, &message);
+		break;
 	case WIRE_VIEW:
 	case WIRE_INVALID:
 	case WIRE_N_TYPES:
@@ -246,15 +279,17 @@ static void replica_pump(Replica *r)
 	Event *event;
 
 	do {
+		r->again = false;
 		while ((event = g_queue_pop_head(&r->inbox)))
 			handle_event(r, event);
 		view_pump(r);
 		log_pump(r);
+		lease_pump(r);
 		transfer_pump(r);
 		submit_pump(r);
 		disk_pump(r);
 		flush_outgoing(r);
-	} while (!g_queue_is_empty(&r->inbox));
+	} while (r->again || !g_queue_is_empty(&r->inbox));
 }
 
 static void enter(Replica *r)
@@ -351,6 +386,23 @@ int replica_submit(Replica *r, Op *op, void *token)
 	if (!nested)
 		enter(r);
 	result = submit_change(r, op, token);
+	r->again = true;
+	if (!nested)
+		leave(r);
+	return result;
+}
+
+int replica_renew(Replica *r, uint64_t lock, void *token)
+{
+	bool nested = r->busy;
+	int result;
+
+	assert(token);
+
+	if (!nested)
+		enter(r);
+	result = lease_renew(r, lock, token);
+	r->again = true;
 	if (!nested)
 		leave(r);
 	return result;
@@ -404,7 +456,10 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	r->stalled_since_ms = replica_now(r);
 	g_queue_init(&r->inbox);
 	g_queue_init(&r->outgoing);
+	r->confirm_wanted_ms = -1;
+	r->leases = lease_table_new();
 	g_queue_init(&r->pending);
+	g_queue_init(&r->renewals);
 	*ret = r;
 	return 0;
 }
@@ -424,6 +479,7 @@ Replica *replica_free(Replica *r)
 
 	assert(!r->busy);
 	submit_free(r);
+	lease_free(r);
 	transfer_stop(r);
 	replica_forget_outgoing(r);
 	g_queue_clear_full(&r->inbox, event_destroy);
@@ -456,6 +512,7 @@ int64_t replica_deadline_ms(const Replica *r)
 	deadline_ms = sooner(deadline_ms, view_deadline(r));
 	deadline_ms = sooner(deadline_ms, log_deadline(r));
 	deadline_ms = sooner(deadline_ms, submit_deadline(r));
+	deadline_ms = sooner(deadline_ms, lease_deadline(r));
 	return sooner(deadline_ms, disk_deadline(r));
 }
 

@@ -23,9 +23,9 @@
  *	CATCHING_UP -> ACTIVE          replica_persisted() of the batch that switches the tree in
  *
  * Calls back.  Env functions are called from inside inputs.  They may call replica_message() (a bus
- * that loops back at once), replica_persisted() (a disk that is done at once) and replica_submit();
- * these are then handled when the env function has returned.  They may ask the queries.  They must
- * call nothing else.
+ * that loops back at once), replica_persisted() (a disk that is done at once), replica_submit() and
+ * replica_renew(); these are then handled when the env function has returned.  They may ask the
+ * queries.  They must call nothing else.
  *
  * What is visible.  replica_tree() is the committed prefix of the log, nothing else: what it shows
  * is on the disks of `need` members (R5 in replica.c), though perhaps not yet on ours. */
@@ -234,6 +234,13 @@ void replica_quorum_changed(Replica *replica, const ReplicaQuorum *quorum);
  * acknowledged anywhere when it was submitted. */
 int replica_submit(Replica *replica, Op *op, void *token);
 
+/* Renews a lock (tree.h), by its token.  0: answer() will tell, with 0 when its holder may count on the
+ * full lease again, from the moment of this call; with -ESTALE when it is no lock any more, or has been
+ * taken over; with -EROFS or -EIO as for changes.  Otherwise nothing happens and there is no answer: -EROFS,
+ * -EAGAIN, or -ESTALE.  Costs messages, but never a write to a disk.  Anybody may renew; what a
+ * renewal without a holder does is that others wait. */
+int replica_renew(Replica *replica, uint64_t lock, void *token);
+
 /* The batch given to persist() is done: 0, or a negative errno, and then nothing of it is in the
  * database; it is tried again after a while (a full disk).  When it cannot be known what is on the
  * disk, the process must stop instead. */
@@ -246,6 +253,17 @@ void replica_tick(Replica *replica);
 
 /* The committed tree.  The pointer is good until the next input. */
 const Tree *replica_tree(const Replica *replica);
+
+/* What this node knows of a lock's lease in the epoch. */
+typedef struct ReplicaLease {
+	int64_t since_ms; /* When it was taken or renewed last as we saw it, or the epoch began here,
+			   * whichever is last: a takeover may be submitted when ttl has passed … */
+	uint64_t epoch;   /* … and cites these two (OpTakeover). */
+	uint64_t renewals;
+} ReplicaLease;
+
+/* False while we are not ACTIVE, and when there is no such lock. */
+bool replica_lease(const Replica *replica, uint64_t lock, ReplicaLease *ret);
 
 /* 0 when replica_submit() would take a change, or -EROFS. */
 int replica_writable(const Replica *replica);

@@ -6,6 +6,7 @@
  *	replica.c           the protocol, life, inputs, the pump, queries
  *	replica_view.c      agreement in a view: who takes part, which log wins, when the epoch opens
  *	replica_log.c       the log: appending, acknowledging, committing, applying
+ *	replica_lease.c     renewals of locks, and who may take one over
  *	replica_submit.c    changes of this node: waiting, sending, answering
  *	replica_disk.c      batches for the database, and loading from it
  *	replica_transfer.c  the source's state on its way to members that differ
@@ -44,6 +45,13 @@
 
 /* Bytes that may wait behind a transfer; above, the view agrees anew. */
 #define BEHIND_BYTES_MAX (64 * 1024 * 1024)
+
+/* After a CONFIRM, the next one waits this long; who need not speak first waits that much longer. */
+#define CONFIRM_GAP_MS      200
+#define CONFIRM_PATIENCE_MS 100
+
+/* Locks that are renewed in one epoch, and may be gone since; above, the view agrees anew. */
+#define RENEWED_MAX 65536
 
 /* What every tree can hold at most; must be equal on all nodes, and so is no configuration. */
 #define TREE_TOTAL_MAX   (UINT64_C(1024) * 1024 * 1024)
@@ -88,10 +96,11 @@ typedef struct Peer {
 	uint32_t node;
 	bool told; /* `state` is there. */
 	WireState state;
-	bool voter;     /* Its disk counts: it is one of the configured nodes. */
-	bool promised;  /* For the new epoch. */
-	bool level;     /* Had the source's log, or has acknowledged since. */
-	uint64_t acked; /* Index up to which its disk holds the log of this epoch. */
+	bool voter;         /* Its disk counts: it is one of the configured nodes. */
+	bool promised;      /* For the new epoch. */
+	bool level;         /* Had the source's log, or has acknowledged since. */
+	uint64_t acked;     /* Index up to which its disk holds the log of this epoch. */
+	uint64_t confirmed; /* Renewals that it has seen in this epoch. */
 } Peer;
 
 /* A change of this node. */
@@ -124,6 +133,7 @@ struct Replica {
 	/* Inputs. */
 	bool busy;    /* Inside an input. */
 	GQueue inbox; /* Of Event. */
+	bool again;   /* Something was asked for from inside. */
 
 	/* The replicated state (replica_log.c). */
 	Image *image;
@@ -189,6 +199,19 @@ struct Replica {
 	bool ops_under_way;
 	int64_t stalled_since_ms; /* When we left ACTIVE. */
 
+	/* Leases of locks (replica_lease.c). */
+	GHashTable *leases;      /* What is known of locks in this epoch, by token. */
+	int64_t leases_since_ms; /* When all of them counted as renewed. */
+	unsigned n_renewed;      /* Locks among them that were renewed. */
+	GQueue renewals;         /* Those that somebody here waits for, oldest first. */
+	bool renew_under_way;
+	uint64_t renewals_seen;    /* In this epoch, of all locks … */
+	uint64_t renewals_foreign; /* … up to the last one that another node has sent. */
+	uint64_t confirmed;        /* How many of them we have confirmed … */
+	int64_t confirmed_ms;      /* … and when. */
+	bool confirm_under_way;
+	int64_t confirm_wanted_ms; /* Since when we could confirm more; -1: we cannot. */
+
 	/* Transfer (replica_transfer.c). */
 	TransferOut *out; /* We are the source, and others differ. */
 	TransferIn *in;   /* We differ. */
@@ -227,13 +250,28 @@ void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message);
 void log_pump(Replica *r);
 int64_t log_deadline(const Replica *r);
 void log_release(Replica *r);
+bool log_speaks_first(const Replica *r);
 uint64_t log_first_to_keep(const Replica *r);
+
+/* replica_lease.c */
+GHashTable *lease_table_new(void);
+void lease_reset(Replica *r);
+void lease_begin(Replica *r);
+bool lease_judge(const Replica *r, const Op *op);
+void lease_applied(Replica *r, const GPtrArray *changes);
+int lease_renew(Replica *r, uint64_t token, void *change_token);
+void lease_receive_renew(Replica *r, uint32_t sender, const WireMessage *message);
+void lease_receive_confirm(Replica *r, Peer *peer, const WireMessage *message);
+void lease_pump(Replica *r);
+int64_t lease_deadline(const Replica *r);
+void lease_free(Replica *r);
 
 /* replica_submit.c */
 int submit_change(Replica *r, Op *op, void *token);
 void submit_resume(Replica *r);
 void submit_stall(Replica *r);
 void submit_applied(Replica *r, uint64_t seq, int result, GPtrArray *changes);
+void submit_refused(Replica *r, uint64_t seq, int result);
 void submit_pump(Replica *r);
 int64_t submit_deadline(const Replica *r);
 void submit_free(Replica *r);

@@ -148,6 +148,21 @@ static GPtrArray *read_entries(uint32_t sender, const WireMessage *message)
 	return g_steal_pointer(&entries);
 }
 
+/* An entry has got its place in the order; taken. */
+static void receive_entry(Replica *r, LogEntry *entry)
+{
+	if (!lease_judge(r, entry->op)) {
+		if (entry->entry.origin == r->options.node && entry->entry.boot == r->options.boot)
+			submit_refused(r, entry->entry.seq, -ESTALE);
+		log_entry_free(entry);
+		return;
+	}
+	if (r->state == REPLICA_STATE_ACTIVE)
+		log_append(r, entry);
+	else
+		transfer_queue(r, entry);
+}
+
 void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
 {
 	g_autoptr(GPtrArray) entries = NULL;
@@ -164,15 +179,27 @@ void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
 		return;
 
 	g_ptr_array_set_free_func(entries, NULL);
-	for (guint i = 0; i < entries->len; i++) {
-		if (r->state == REPLICA_STATE_ACTIVE)
-			log_append(r, g_ptr_array_index(entries, i));
-		else
-			transfer_queue(r, g_ptr_array_index(entries, i));
-	}
+	for (guint i = 0; i < entries->len; i++)
+		receive_entry(r, g_ptr_array_index(entries, i));
 }
 
 /* --- Applying --------------------------------------------------------------------------------- */
+
+/* Notes that an origin has come to seq.  The numbers that it has left out were refused when they were
+ * delivered (lease_judge()): who finds out only from here gets that for an answer. */
+static void advance_origin(Origin *origin, uint64_t boot, uint64_t seq)
+{
+	if (origin->boot != boot) {
+		memset(origin->results, 0, sizeof(origin->results));
+		origin->boot = boot;
+		origin->seq = 0;
+	}
+	for (uint64_t left_out = seq - 1;
+		left_out > origin->seq && seq - left_out < REPLICA_IN_FLIGHT_MAX; left_out--)
+		origin->results[left_out % REPLICA_IN_FLIGHT_MAX] = -ESTALE;
+	origin->seq = seq;
+	origin->dirty = true;
+}
 
 /* Applies the operation of an entry, unless its origin's later self or an earlier copy was faster.
  * Returns its result. */
@@ -188,13 +215,8 @@ static int apply_once(Replica *r, LogEntry *entry, GPtrArray *changes)
 	result = tree_apply(r->image->tree, entry->op, entry->entry.origin, changes);
 	assert(result <= 0 && result > INT16_MIN);
 
-	if (origin->boot != entry->entry.boot) {
-		memset(origin->results, 0, sizeof(origin->results));
-		origin->boot = entry->entry.boot;
-	}
-	origin->seq = seq;
+	advance_origin(origin, entry->entry.boot, seq);
 	origin->results[seq % REPLICA_IN_FLIGHT_MAX] = (int16_t)result;
-	origin->dirty = true;
 	return result;
 }
 
@@ -213,6 +235,7 @@ static void apply_entry(Replica *r, LogEntry *entry)
 
 	for (guint i = 0; i < changes->len; i++)
 		disk_mark(r, ((const TreeChange *)g_ptr_array_index(changes, i))->inode);
+	lease_applied(r, changes);
 	if (entry->entry.origin == r->options.node && entry->entry.boot == r->options.boot)
 		submit_applied(r, entry->entry.seq, result, changes);
 	else if (changes->len > 0)
@@ -283,7 +306,7 @@ void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message)
 /* --- Acknowledging ---------------------------------------------------------------------------- */
 
 /* Whether we are one of those who speak first. */
-static bool speaks_first(const Replica *r)
+bool log_speaks_first(const Replica *r)
 {
 	unsigned n_before = 0;
 
@@ -322,7 +345,7 @@ static int64_t ack_due(const Replica *r)
 {
 	if (all_know(r, r->written))
 		return r->ack_since_ms + ACK_LAZY_MS;
-	return r->ack_since_ms + (speaks_first(r) ? 0 : ACK_PATIENCE_MS);
+	return r->ack_since_ms + (log_speaks_first(r) ? 0 : ACK_PATIENCE_MS);
 }
 
 static void send_ack(Replica *r)

@@ -100,6 +100,15 @@ void submit_applied(Replica *r, uint64_t seq, int result, GPtrArray *changes)
 		answer(r, link, result);
 }
 
+/* Our change was turned away when it was delivered, by all members alike. */
+void submit_refused(Replica *r, uint64_t seq, int result)
+{
+	GList *link = find_pending(r, seq);
+
+	if (link)
+		answer(r, link, result);
+}
+
 /* Answers what was applied while we were not looking. */
 static void answer_applied(Replica *r, const Origin *origin)
 {

@@ -459,6 +459,7 @@ void transfer_switch(Replica *r, Image *image)
 	r->image = image;
 	r->adopted = r->written_adopted;
 	r->counters.transfers_in++;
+	lease_begin(r);
 	tree_each(old->tree, note_removed, &difference);
 	tree_each(image->tree, note_changed, &difference);
 	if (changes->len > 0)

@@ -38,6 +38,7 @@ static void reset(Replica *r)
 	r->acked_any = false;
 	r->ack_under_way = false;
 	r->ack_since_ms = -1;
+	lease_reset(r);
 	r->gathering_since_ms = replica_now(r);
 }
 
@@ -358,6 +359,7 @@ void view_receive_state(Replica *r, Peer *peer, const WireMessage *message)
 
 static void open_epoch(Replica *r)
 {
+	lease_begin(r);
 	if (!replica_peer(r, r->options.node)->level) {
 		replica_set_state(r, REPLICA_STATE_CATCHING_UP);
 		transfer_start_in(r);

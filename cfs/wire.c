@@ -19,7 +19,9 @@
  *	OPS      u64 epoch, u64 boot, u32 n (1 to REPLICA_IN_FLIGHT_MAX),
  *	         n * (u64 seq (ascending, none 0), u32 size, operation)
  *	ACK      u64 epoch, u64 index
- *	PIECE    u64 epoch, u32 number, u8 final, u8 0, u16 0, u32 size, bytes */
+ *	PIECE    u64 epoch, u32 number, u8 final, u8 0, u16 0, u32 size, bytes
+ *	RENEW    u64 epoch, u32 n (1 to WIRE_RENEW_MAX), n * u64 token (none 0)
+ *	CONFIRM  u64 epoch, u64 renewals */
 
 #include "cfs/wire.h"
 
@@ -89,6 +91,16 @@ static void put_piece(GByteArray *out, const WireMessage *message)
 	bytes_put(out, message->piece.bytes, message->piece.size);
 }
 
+static void put_renew(GByteArray *out, const WireMessage *message)
+{
+	assert(message->renew.n_tokens >= 1 && message->renew.n_tokens <= WIRE_RENEW_MAX);
+
+	bytes_put_u64(out, message->renew.epoch);
+	bytes_put_u32(out, message->renew.n_tokens);
+	for (uint32_t i = 0; i < message->renew.n_tokens; i++)
+		bytes_put_u64(out, message->renew.tokens[i]);
+}
+
 GBytes *wire_encode(const WireMessage *message)
 {
 	GByteArray *out = g_byte_array_new();
@@ -122,6 +134,13 @@ GBytes *wire_encode(const WireMessage *message)
 		break;
 	case WIRE_PIECE:
 		put_piece(out, message);
+		break;
+	case WIRE_RENEW:
+		put_renew(out, message);
+		break;
+	case WIRE_CONFIRM:
+		bytes_put_u64(out, message->confirm.epoch);
+		bytes_put_u64(out, message->confirm.renewals);
 		break;
 	case WIRE_INVALID:
 	case WIRE_N_TYPES:
@@ -229,6 +248,21 @@ static int get_piece(BytesReader *reader, WireMessage *message)
 	return message->piece.bytes && message->piece.size <= WIRE_PIECE_MAX ? 0 : -EBADMSG;
 }
 
+static int get_renew(BytesReader *reader, WireMessage *message)
+{
+	message->renew.epoch = bytes_get_u64(reader);
+	message->renew.n_tokens = bytes_get_u32(reader);
+	if (message->renew.n_tokens < 1 || message->renew.n_tokens > WIRE_RENEW_MAX)
+		return -EBADMSG;
+
+	for (uint32_t i = 0; i < message->renew.n_tokens; i++) {
+		message->renew.tokens[i] = bytes_get_u64(reader);
+		if (message->renew.tokens[i] == 0)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
 static int get_announce(BytesReader *reader, WireMessage *message)
 {
 	int r;
@@ -257,6 +291,12 @@ static int get_body(BytesReader *reader, WireMessage *message)
 		return 0;
 	case WIRE_PIECE:
 		return get_piece(reader, message);
+	case WIRE_RENEW:
+		return get_renew(reader, message);
+	case WIRE_CONFIRM:
+		message->confirm.epoch = bytes_get_u64(reader);
+		message->confirm.renewals = bytes_get_u64(reader);
+		return 0;
 	case WIRE_INVALID:
 	case WIRE_N_TYPES:
 		break;

@@ -21,6 +21,9 @@
 #define WIRE_SIZE_MAX  (32 * 1024 * 1024)
 #define WIRE_PIECE_MAX (128 * 1024)
 
+/* Renewals in one message. */
+#define WIRE_RENEW_MAX 256
+
 typedef enum WireType {
 	WIRE_INVALID = 0,
 	WIRE_VIEW,    /* An agreement begins: everybody in it tells its state. */
@@ -30,6 +33,8 @@ typedef enum WireType {
 	WIRE_OPS,     /* Changes of one origin. */
 	WIRE_ACK,     /* A member's disk holds the log of the epoch up to an index. */
 	WIRE_PIECE,   /* A part of the source's state, for those that differ. */
+	WIRE_RENEW,   /* Renewals of locks, by one node. */
+	WIRE_CONFIRM, /* A voter that has adopted the epoch has seen so many renewals in it. */
 	WIRE_N_TYPES,
 } WireType;
 
@@ -92,6 +97,15 @@ typedef struct WireMessage {
 			const uint8_t *bytes;
 			size_t size;
 		} piece;
+		struct {
+			uint64_t epoch;
+			uint32_t n_tokens;
+			uint64_t tokens[WIRE_RENEW_MAX]; /* None 0. */
+		} renew;
+		struct {
+			uint64_t epoch;
+			uint64_t renewals; /* Of all locks, since the epoch opened. */
+		} confirm;
 	};
 } WireMessage;
 

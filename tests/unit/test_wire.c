@@ -55,6 +55,16 @@ static WireMessage sample(WireType type)
 		message.piece.bytes = (const uint8_t *)"xyz";
 		message.piece.size = 3;
 		break;
+	case WIRE_RENEW:
+		message.renew.epoch = 5;
+		message.renew.n_tokens = 2;
+		message.renew.tokens[0] = 258;
+		message.renew.tokens[1] = 1;
+		break;
+	case WIRE_CONFIRM:
+		message.confirm.epoch = 5;
+		message.confirm.renewals = 258;
+		break;
 	case WIRE_INVALID:
 	case WIRE_N_TYPES:
 		g_assert_not_reached();
@@ -86,6 +96,10 @@ static void encodings_are_the_documented_ones(void **state)
 		'c'};
 	static const uint8_t piece[] = {HEADER(WIRE_PIECE), 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1,
 		0, 0, 0, 3, 0, 0, 0, 'x', 'y', 'z'};
+	static const uint8_t renew[] = {HEADER(WIRE_RENEW), 5, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2,
+		1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t confirm[] = {
+		HEADER(WIRE_CONFIRM), 5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0};
 	uint8_t told[104] = {HEADER(WIRE_STATE), 5, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 3,
 		0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
 
@@ -101,6 +115,8 @@ static void encodings_are_the_documented_ones(void **state)
 	assert_golden(WIRE_OPS, ops, sizeof(ops));
 	assert_golden(WIRE_ACK, ack, sizeof(ack));
 	assert_golden(WIRE_PIECE, piece, sizeof(piece));
+	assert_golden(WIRE_RENEW, renew, sizeof(renew));
+	assert_golden(WIRE_CONFIRM, confirm, sizeof(confirm));
 }
 
 static void decoding_gives_back_what_was_encoded(void **state)
@@ -143,10 +159,8 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		uint8_t value;
 		int r;
 	} cases[] = {
-		{WIRE_ACK, 0, 2, -EPROTONOSUPPORT},
-		{WIRE_ACK, 1, WIRE_INVALID, -EBADMSG},
-		{WIRE_ACK, 1, WIRE_N_TYPES, -EBADMSG},
-		{WIRE_ACK, 2, 1, -EBADMSG},
+		{WIRE_ACK, 0, 2, -EPROTONOSUPPORT}, {WIRE_ACK, 1, WIRE_INVALID, -EBADMSG},
+		{WIRE_ACK, 1, WIRE_N_TYPES, -EBADMSG}, {WIRE_ACK, 2, 1, -EBADMSG},
 		{WIRE_VIEW, 24, REPLICA_NODES_MAX + 1, -EBADMSG},
 		{WIRE_VIEW, 36, 0, -EBADMSG},  /* node 0 */
 		{WIRE_VIEW, 39, 2, -EBADMSG},  /* not ascending */
@@ -154,13 +168,13 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_STATE, 48, 4, -EBADMSG}, /* commit above last */
 		{WIRE_STATE, 88, 2, -EBADMSG}, /* neither yes nor no */
 		{WIRE_STATE, 90, 2, -EBADMSG}, /* the same */
-		{WIRE_STATE, 91, 1, -EBADMSG},
-		{WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
+		{WIRE_STATE, 91, 1, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
 		{WIRE_OPS, 44, 3, -EBADMSG}, /* the next seq does not grow */
 		{WIRE_OPS, 55, 1, -EBADMSG}, /* a size beyond the message */
-		{WIRE_PIECE, 36, 2, -EBADMSG},
-		{WIRE_PIECE, 37, 1, -EBADMSG},
-		{WIRE_PIECE, 43, 1, -EBADMSG},
+		{WIRE_PIECE, 36, 2, -EBADMSG}, {WIRE_PIECE, 37, 1, -EBADMSG},
+		{WIRE_PIECE, 43, 1, -EBADMSG}, {WIRE_RENEW, 32, 0, -EBADMSG}, /* no renewals */
+		{WIRE_RENEW, 33, 2, -EBADMSG},                                /* too many */
+		{WIRE_RENEW, 44, 0, -EBADMSG},                                /* token 0 */
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
