@@ -13,6 +13,7 @@
 
 #define PATH_STORE         "/etc/pve"
 #define PATH_DATABASE      "/var/lib/atoll/config.db"
+#define PATH_STORE_SOCKET  "/run/atoll/store.sock"
 #define PATH_RUN           "/run/atoll"
 #define PATH_AGENT_SOCKET  "/run/atoll/agent.sock"
 #define PATH_LXC           "/var/lib/lxc"

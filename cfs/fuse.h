@@ -38,6 +38,7 @@ struct ChangeToken {
 
 /* Files of the root directory that are made when they are opened. */
 typedef enum StoreFsView {
+	STOREFS_VIEW_CLUSTERLOG,
 	STOREFS_VIEW_MEMBERS,
 	STOREFS_VIEW_STORE,
 	STOREFS_VIEW_VERSION,
@@ -92,6 +93,10 @@ void storefs_set_node_name(StoreFs *fs, const char *node_name);
 /* The tree has changed: changes (of TreeChange) as tree_apply() gave them; own: asked for by a
  * request of this file system, whose answer follows at once. */
 void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own);
+
+/* Whether the first component of a path is a name that the file system has made itself, so that
+ * nothing else may have it. */
+bool storefs_path_is_made(const char *path);
 
 /* Reads answered so far. */
 uint64_t storefs_reads(const StoreFs *fs);

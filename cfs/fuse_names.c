@@ -9,6 +9,7 @@
 const char *const made_names[MADE_N] = {
 	[MADE_LINK_LOCAL] = "local",
 	[MADE_LINK_LXC] = "lxc",
+	[MADE_FIRST_VIEW + STOREFS_VIEW_CLUSTERLOG] = ".clusterlog",
 	[MADE_FIRST_VIEW + STOREFS_VIEW_MEMBERS] = ".members",
 	[MADE_FIRST_VIEW + STOREFS_VIEW_STORE] = ".store",
 	[MADE_FIRST_VIEW + STOREFS_VIEW_VERSION] = ".version",
@@ -23,6 +24,16 @@ Made made_by_name(uint64_t parent, const char *name)
 		if (str_equal(name, made_names[i]))
 			return i;
 	return MADE_N;
+}
+
+bool storefs_path_is_made(const char *path)
+{
+	size_t length = strcspn(path, "/");
+
+	for (unsigned i = 0; i < MADE_N; i++)
+		if (strncmp(path, made_names[i], length) == 0 && made_names[i][length] == '\0')
+			return true;
+	return false;
 }
 
 /* Where a link leads, owned by the caller. */

@@ -24,7 +24,7 @@ typedef struct Daemon {
 
 typedef struct Arguments {
 	gboolean version, debug, local, foreground;
-	char *mountpoint, *database, *conf;
+	char *mountpoint, *database, *conf, *socket;
 } Arguments;
 
 static int parse_arguments(Arguments *ret, int argc, char **argv)
@@ -38,6 +38,10 @@ static int parse_arguments(Arguments *ret, int argc, char **argv)
 			"Where to mount (default " PATH_STORE ")", "DIR"},
 		{"db", 0, 0, G_OPTION_ARG_FILENAME, &ret->database,
 			"The database (default " PATH_DATABASE ")", "FILE"},
+		{"socket", 0, 0, G_OPTION_ARG_FILENAME, &ret->socket,
+			"Where clients connect (default " PATH_STORE_SOCKET
+			"; with --mount: nowhere)",
+			"FILE"},
 		{"conf", 0, 0, G_OPTION_ARG_FILENAME, &ret->conf,
 			"Settings of the node (default " PATH_CONF ")", "FILE"},
 		{"local", 'l', 0, G_OPTION_ARG_NONE, &ret->local,
@@ -89,6 +93,9 @@ static int run(const Arguments *arguments)
 	ServiceOptions options = {
 		.mountpoint = arguments->mountpoint ? arguments->mountpoint : PATH_STORE,
 		.database = arguments->database ? arguments->database : PATH_DATABASE,
+		.socket = arguments->socket       ? arguments->socket
+			  : arguments->mountpoint ? NULL
+						  : PATH_STORE_SOCKET,
 		.standalone =
 			arguments->local || !g_file_test(PATH_COROSYNC_CONF, G_FILE_TEST_EXISTS),
 		.ready = on_ready,
@@ -155,5 +162,6 @@ int main(int argc, char **argv)
 	g_free(arguments.mountpoint);
 	g_free(arguments.database);
 	g_free(arguments.conf);
+	g_free(arguments.socket);
 	return status;
 }

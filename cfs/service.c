@@ -84,6 +84,7 @@ static void env_applied(void *data, GPtrArray *changes, void *token)
 			service->vmlist_version++;
 			break;
 		}
+	service_publish_changes(service, changes);
 	if (service->fs)
 		storefs_applied(service->fs, changes, token && ((ChangeToken *)token)->from_fs);
 }
@@ -113,6 +114,7 @@ static void env_state_changed(void *data)
 
 	tell_forgetful(service);
 	service_make_directories(service);
+	service_publish_quorum(service);
 }
 
 /* --- Time ------------------------------------------------------------------------------------- */
@@ -177,14 +179,15 @@ static int load_replica(Service *service, GError **err)
 		.answer = env_answer,
 		.state_changed = env_state_changed,
 	};
-	ReplicaOptions options = {.node = service->node,
+	const ReplicaOptions options = {
+		.node = service->node,
+		.boot = service->boot,
 		.trusted = store_trusted(service->store),
-		.limits = service->limits};
+		.limits = service->limits,
+	};
 	g_autoptr(ReplicaBatch) image = NULL;
 	int r;
 
-	if (getrandom(&options.boot, sizeof(options.boot), 0) != sizeof(options.boot))
-		return err_set(err, EIO, "cannot get random bytes");
 	r = store_load(service->store, &image, err);
 	if (r < 0)
 		return r;
@@ -213,6 +216,9 @@ int service_start_replica(Service *service, GError **err)
 	g_autoptr(GError) reason = NULL;
 	int r;
 
+	if (getrandom(&service->boot, sizeof(service->boot), 0) != sizeof(service->boot))
+		return err_set(err, EIO, "cannot get random bytes");
+	service_beside_start(service);
 	r = load_replica(service, &reason);
 	if (r == -EUCLEAN) {
 		r = store_set_aside(service->store, reason->message, err);
@@ -263,6 +269,7 @@ static int start_standalone(Service *service, GError **err)
 
 	service_tell_quorum(service);
 	replica_view_changed(service->replica, &service->node, 1);
+	service_beside_view_changed(service, &service->node, 1);
 	return 0;
 }
 
@@ -279,6 +286,7 @@ int service_new(const ServiceOptions *options, Service **ret, GError **err)
 	service->data = options->data;
 	service->standalone = options->standalone;
 	service->mountpoint = g_strdup(options->mountpoint);
+	service->socket = g_strdup(options->socket);
 	service->node_name = node_name_dup();
 	service->start_time_s = clock_system()->wall_s(clock_system());
 	service->online = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -301,6 +309,7 @@ Service *service_free(Service *service)
 	/* Nobody may come in while parts go: first the callers, then the bus, then the rest. */
 	if (service->mount_source)
 		g_source_remove(service->mount_source);
+	service->ipc = ipc_server_free(service->ipc);
 	(void)storefs_free(service->fs);
 	(void)cluster_free(service->cluster);
 	(void)disk_free(service->disk);
@@ -309,11 +318,13 @@ Service *service_free(Service *service)
 		g_source_unref(service->ticker);
 	}
 	(void)replica_free(service->replica);
+	service_beside_stop(service);
 	(void)store_close(service->store);
 	(void)cluster_conf_free(service->conf);
 	g_array_unref(service->online);
 	g_free(service->digest);
 	g_free(service->mountpoint);
+	g_free(service->socket);
 	g_free(service->node_name);
 	g_free(service);
 	return NULL;

@@ -15,7 +15,8 @@ typedef struct Service Service;
 typedef struct ServiceOptions {
 	const char *mountpoint; /* Borrowed for the call, like the rest. */
 	const char *database;
-	bool standalone; /* A cluster of one, whatever corosync says. */
+	const char *socket; /* Where clients connect; NULL: nowhere. */
+	bool standalone;    /* A cluster of one, whatever corosync says. */
 	TreeLimits limits;
 
 	/* The file system is mounted. */

@@ -67,35 +67,80 @@ static void on_configured(void *data, const ClusterConf *conf)
 		return;
 	}
 	service_tell_quorum(service);
+	service_publish_members(service);
+}
+
+static void say_about(Service *service, uint32_t node, const char *what)
+{
+	const ClusterNode *found = service->conf ? cluster_conf_node(service->conf, node) : NULL;
+
+	if (found)
+		service_say(service, LOG_NOTICE, "node '%s' %s", found->name, what);
+}
+
+/* Writes to the cluster log who came and went.  One of those who saw it does: the lowest that is
+ * still there. */
+static void say_membership(Service *service, const GArray *before, bool was_quorate)
+{
+	const uint32_t *nodes = (const uint32_t *)service->online->data;
+	unsigned n_nodes = service->online->len;
+
+	if (before->len == 0 || n_nodes == 0 ||
+		beside_speaker(before, nodes, n_nodes, service->node) != service->node)
+		return;
+	for (unsigned i = 0; i < before->len; i++) {
+		uint32_t node = g_array_index(before, uint32_t, i);
+
+		if (!beside_contains(service->online, node))
+			say_about(service, node, "left the cluster");
+	}
+	for (unsigned i = 0; i < n_nodes; i++)
+		if (!beside_contains(before, nodes[i]))
+			say_about(service, nodes[i], "joined the cluster");
+	if (service->quorate != was_quorate)
+		service_say(service, service->quorate ? LOG_NOTICE : LOG_WARNING, "quorum %s",
+			service->quorate ? "reached" : "lost");
 }
 
 static void on_quorum(void *data, bool quorate, const uint32_t *nodes, unsigned n_nodes)
 {
 	Service *service = data;
+	g_autoptr(GArray) before = service->online;
+	bool was_quorate = service->quorate;
 
-	if (quorate != service->quorate)
+	if (quorate != was_quorate)
 		log_notice("Quorum %s, %u nodes online", quorate ? "reached" : "lost", n_nodes);
 	service->quorate = quorate;
-	g_array_set_size(service->online, 0);
+	service->online = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	g_array_append_vals(service->online, nodes, n_nodes);
 	service->members_version++;
-	if (service->replica && service->conf)
+	if (!service->replica)
+		return;
+	if (service->conf)
 		service_tell_quorum(service);
+	say_membership(service, before, was_quorate);
+	service_publish_members(service);
 }
 
 static void on_view(void *data, const uint32_t *nodes, unsigned n_nodes)
 {
 	Service *service = data;
 
-	if (service->replica)
-		replica_view_changed(service->replica, nodes, n_nodes);
+	if (!service->replica)
+		return;
+	replica_view_changed(service->replica, nodes, n_nodes);
+	service_beside_view_changed(service, nodes, n_nodes);
 }
 
 static void on_message(void *data, uint32_t node, const uint8_t *bytes, size_t size)
 {
 	Service *service = data;
+	unsigned type = beside_type(bytes, size);
 
-	replica_message(service->replica, node, bytes, size);
+	if (type)
+		service_beside_message(service, type, node, bytes, size);
+	else
+		replica_message(service->replica, node, bytes, size);
 }
 
 static void on_drained(void *data)
@@ -103,6 +148,7 @@ static void on_drained(void *data)
 	Service *service = data;
 
 	replica_tick(service->replica);
+	service_beside_flush(service);
 }
 
 void service_connect(Service *service)

@@ -33,12 +33,16 @@ static int backend_writable(void *data)
 	return replica_writable(service->replica);
 }
 
-static int backend_submit(void *data, Op *op, ChangeToken *token)
+int service_submit(Service *service, Op *op, ChangeToken *token)
 {
-	Service *service = data;
 	int r = backend_writable(service);
 
 	return r < 0 ? r : replica_submit(service->replica, op, token);
+}
+
+static int backend_submit(void *data, Op *op, ChangeToken *token)
+{
+	return service_submit(data, op, token);
 }
 
 static void update_digest(Service *service, const Tree *tree)
@@ -53,6 +57,7 @@ static void update_digest(Service *service, const Tree *tree)
 static GBytes *backend_view(void *data, StoreFsView view)
 {
 	static GBytes *(*const views[STOREFS_N_VIEWS])(const ViewsInput *input) = {
+		[STOREFS_VIEW_CLUSTERLOG] = views_clusterlog,
 		[STOREFS_VIEW_MEMBERS] = views_members,
 		[STOREFS_VIEW_STORE] = views_store,
 		[STOREFS_VIEW_VERSION] = views_version,
@@ -72,6 +77,8 @@ static GBytes *backend_view(void *data, StoreFsView view)
 		.members_version = service->members_version,
 		.vmlist_version = service->vmlist_version,
 		.tree = tree,
+		.keys = service->status,
+		.log = service->log,
 		.status = &status,
 		.bytes_written = disk_bytes_written(service->disk),
 		.reads = service->fs ? storefs_reads(service->fs) : 0,
@@ -109,7 +116,8 @@ static void mount_store(Service *service)
 	};
 	g_autoptr(GError) err = NULL;
 
-	if (storefs_new(&backend, &options, &service->fs, &err) < 0) {
+	if (storefs_new(&backend, &options, &service->fs, &err) < 0 ||
+		service_ipc_start(service, &err) < 0) {
 		log_err("Cannot start: %s", err->message);
 		service_fail(service);
 		return;

@@ -78,6 +78,31 @@ static json_t *node_list(const ViewsInput *input)
 	return list;
 }
 
+static bool add_log_entry(const ClusterLogEntry *from, void *data)
+{
+	json_t *list = data, *entry = json_object();
+
+	set_number(entry, "uid", from->number);
+	set_number(entry, "time", from->time_s);
+	set_number(entry, "pri", from->priority);
+	(void)json_object_set_new(entry, "tag", safe_string(from->tag));
+	set_number(entry, "pid", from->pid);
+	(void)json_object_set_new(entry, "node", safe_string(from->host));
+	(void)json_object_set_new(entry, "user", safe_string(from->user));
+	(void)json_object_set_new(entry, "msg", safe_string(from->message));
+	(void)json_array_append_new(list, entry);
+	return true;
+}
+
+GBytes *views_clusterlog(const ViewsInput *input)
+{
+	json_t *root = json_object(), *list = json_array();
+
+	clusterlog_each(input->log, add_log_entry, list);
+	(void)json_object_set_new(root, "data", list);
+	return text_of(root);
+}
+
 GBytes *views_members(const ViewsInput *input)
 {
 	const ClusterConf *conf = input->conf;
@@ -125,9 +150,39 @@ GBytes *views_vmlist(const ViewsInput *input)
 	return text_of(root);
 }
 
+/* Versions of the keys of one node. */
+typedef struct NodeKeys {
+	uint32_t node;
+	json_t *keys;
+} NodeKeys;
+
+static bool add_key(const StatusItem *item, void *data)
+{
+	const NodeKeys *node = data;
+
+	if (item->node == node->node)
+		set_number(node->keys, item->key, item->version);
+	return item->node <= node->node;
+}
+
+static json_t *kvstore_of(const ViewsInput *input)
+{
+	json_t *kvstore = json_object();
+
+	for (unsigned i = 0; input->conf && i < input->conf->nodes->len; i++) {
+		const ClusterNode *node = g_ptr_array_index(input->conf->nodes, i);
+		g_autofree char *name = g_utf8_make_valid(node->name, -1);
+		NodeKeys keys = {.node = node->id, .keys = json_object()};
+
+		status_each(input->keys, add_key, &keys);
+		(void)json_object_set_new(kvstore, name, keys.keys);
+	}
+	return kvstore;
+}
+
 GBytes *views_version(const ViewsInput *input)
 {
-	json_t *root = json_object(), *kvstore = json_object();
+	json_t *root = json_object();
 
 	set_number(root, "starttime", (uint64_t)input->start_time_s);
 	set_number(root, "clinfo", input->members_version);
@@ -137,13 +192,7 @@ GBytes *views_version(const ViewsInput *input)
 
 		set_number(root, watched[i], node ? tree_node_version(node) : 0);
 	}
-	for (unsigned i = 0; input->conf && i < input->conf->nodes->len; i++) {
-		const ClusterNode *node = g_ptr_array_index(input->conf->nodes, i);
-		g_autofree char *name = g_utf8_make_valid(node->name, -1);
-
-		(void)json_object_set_new(kvstore, name, json_object());
-	}
-	(void)json_object_set_new(root, "kvstore", kvstore);
+	(void)json_object_set_new(root, "kvstore", kvstore_of(input));
 	return text_of(root);
 }
 

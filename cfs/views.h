@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The texts of the files that the store makes itself: .members, .vmlist, .version, .store.  Their
+/* The texts of the files that the store makes itself: .clusterlog, .members, .vmlist, .version,
+ * .store.  Their
  * shapes are what scripts know: keys may be added, never renamed. */
 
 #include <stdbool.h>
@@ -9,8 +10,10 @@
 
 #include <glib.h>
 
+#include "cfs/clusterlog.h"
 #include "cfs/cmap.h"
 #include "cfs/replica.h"
+#include "cfs/status.h"
 #include "cfs/tree.h"
 
 /* What the texts are made of; all borrowed. */
@@ -25,6 +28,8 @@ typedef struct ViewsInput {
 	uint64_t members_version; /* Counts changes of .members. */
 	uint64_t vmlist_version;  /* Counts changes of .vmlist. */
 	const Tree *tree;
+	const Status *keys; /* What nodes tell of themselves. */
+	const ClusterLog *log;
 	const ReplicaStatus *status; /* For .store … */
 	const char *digest;          /* … of the tree (tree_dup_digest()) … */
 	uint64_t bytes_written;      /* … to the database, and … */
@@ -32,6 +37,7 @@ typedef struct ViewsInput {
 } ViewsInput;
 
 /* The text, owned by the caller. */
+GBytes *views_clusterlog(const ViewsInput *input);
 GBytes *views_members(const ViewsInput *input);
 GBytes *views_vmlist(const ViewsInput *input);
 GBytes *views_version(const ViewsInput *input);

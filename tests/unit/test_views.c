@@ -112,6 +112,61 @@ static void guests_are_listed_only_when_there_are_some(void **state)
 	assert_null(json_object_get(vmlist, "ids"));
 }
 
+static int keep(void *data, GBytes *message)
+{
+	return 0;
+}
+
+static void ignore_key(void *data, const StatusItem *item)
+{
+}
+
+static void ignore_entry(void *data)
+{
+}
+
+static void versions_have_the_status_keys_of_each_node(void **state)
+{
+	Fixture *f = *state;
+	const StatusOptions options = {
+		.env = {.send = keep}, .node = 7, .version = 41, .changed = ignore_key};
+	g_autoptr(Status) keys = status_new(&options);
+	g_autoptr(GBytes) value = g_bytes_new("1", 1);
+	json_auto_t *version = NULL;
+	json_t *node;
+
+	assert_int_equal(status_set(keys, "load", value), 0);
+	f->input.conf = f->conf;
+	f->input.keys = keys;
+	version = parsed(views_version, f);
+	node = json_object_get(json_object_get(version, "kvstore"), "n7");
+	assert_int_equal(json_integer_value(json_object_get(node, "load")), 42);
+}
+
+static void the_cluster_log_is_the_newest_first(void **state)
+{
+	Fixture *f = *state;
+	const ClusterLogOptions options = {.env = {.send = keep}, .node = 7, .added = ignore_entry};
+	g_autoptr(ClusterLog) log = clusterlog_new(&options);
+	ClusterLogEntry entry = {
+		.time_s = 5, .priority = 6, .pid = 9, .host = "n7", .user = "root", .tag = "cfs"};
+	json_auto_t *found = NULL;
+	json_t *list, *first;
+
+	entry.message = "one";
+	assert_int_equal(clusterlog_write(log, &entry), 0);
+	entry.message = "two";
+	assert_int_equal(clusterlog_write(log, &entry), 0);
+	f->input.log = log;
+	found = parsed(views_clusterlog, f);
+	list = json_object_get(found, "data");
+	first = json_pack("{s:i, s:i, s:i, s:s, s:i, s:s, s:s, s:s}", "uid", 2, "time", 5, "pri", 6,
+		"tag", "cfs", "pid", 9, "node", "n7", "user", "root", "msg", "two");
+	assert_int_equal(json_array_size(list), 2);
+	assert_true(json_equal(json_array_get(list, 0), first));
+	json_decref(first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +178,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(members_are_those_of_corosync, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			guests_are_listed_only_when_there_are_some, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			versions_have_the_status_keys_of_each_node, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_cluster_log_is_the_newest_first, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
