@@ -22,19 +22,11 @@
 
 #include <glib.h>
 
+#include "cfs/change_token.h"
 #include "cfs/op.h"
 #include "cfs/tree.h"
 
 typedef struct StoreFs StoreFs;
-
-/* What somebody who asked for a change waits with: the token of replica_submit(). */
-typedef struct ChangeToken ChangeToken;
-
-struct ChangeToken {
-	/* Called exactly once, with the result of the change; the token is its own from then. */
-	void (*answer)(ChangeToken *token, int result);
-	bool from_fs; /* It is a request of the file system. */
-};
 
 /* Files of the root directory that are made when they are opened. */
 typedef enum StoreFsView {
