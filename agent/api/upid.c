@@ -45,6 +45,7 @@ static bool fields_are_valid(char **fields)
 	       *fields[FIELD_NODE] && field_consists_of(fields[FIELD_NODE], FIELD_CHARACTERS) &&
 	       field_is_hex(fields[FIELD_PID], 8, 8) &&
 	       field_is_hex(fields[FIELD_PID_START], 8, 9) &&
+	       (strlen(fields[FIELD_PID_START]) == 8 || *fields[FIELD_PID_START] != '0') &&
 	       field_is_hex(fields[FIELD_START], 8, 8) && *fields[FIELD_TYPE] &&
 	       field_consists_of(fields[FIELD_TYPE], FIELD_CHARACTERS) &&
 	       field_consists_of(fields[FIELD_ID], FIELD_CHARACTERS ".") && *fields[FIELD_USER] &&

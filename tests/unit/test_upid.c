@@ -51,6 +51,7 @@ static void text_that_is_no_upid_is_refused(void **state)
 		"UPID:n1:00000000:00ABCDEF:6530F1A3:vzcreate:100:root@pam:",
 		"UPID:n1:FFFFFFFF:00ABCDEF:6530F1A3:vzcreate:100:root@pam:",
 		"UPID:n1:000004D2:00ABCDEF:16530F1A3:vzcreate:100:root@pam:",
+		"UPID:n1:000004D2:000ABCDEF:6530F1A3:vzcreate:100:root@pam:",
 		"UPID::000004D2:00ABCDEF:6530F1A3:vzcreate:100:root@pam:",
 		"UPID:n1:000004D2:00ABCDEF:6530F1A3::100:root@pam:",
 		"UPID:n1:000004D2:00ABCDEF:6530F1A3:vzcreate:100::",
