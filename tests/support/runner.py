@@ -21,6 +21,7 @@ LOGS = BUILDS / "test-logs"
 
 MINUTE = 60
 FLAGS = "CFLAGS=-O1 -g"
+GOALS = {"fuzz": ["fuzz-targets"]}  # What is made in a build, where that is not all.
 TAIL = 15  # Lines of a failed program's log that are shown.
 
 
@@ -78,7 +79,7 @@ def build(name, options):
     if not (directory / "Makefile").exists():
         steps.append(([str(SOURCE / "configure"), "--prefix=/usr", "--sysconfdir=/etc",
                        "--localstatedir=/var", *options, FLAGS], directory))
-    steps.append((["make", "-j2"], directory))
+    steps.append((["make", "-j2", *GOALS.get(name, [])], directory))
     for argv, where in steps:
         if run(argv, log, 15 * MINUTE, where):
             say(f"  {' '.join(argv)} failed, see {log}")
@@ -88,9 +89,13 @@ def build(name, options):
 
 
 class Builds:
-    """The two builds, each made when the first tier asks."""
+    """The builds, each made when the first tier asks."""
 
-    OPTIONS = {"plain": ["--enable-werror"], "sanitizers": ["--enable-sanitizers"]}
+    OPTIONS = {
+        "plain": ["--enable-werror"],
+        "sanitizers": ["--enable-sanitizers"],
+        "fuzz": ["--enable-fuzzing", "CC=clang-14"],
+    }
 
     def __init__(self):
         self.made = {}
@@ -193,10 +198,44 @@ def pytest_tier(folder, timeout):
     return tier
 
 
+# --- tier of fuzzing ------------------------------------------------------------------------------
+
+
+def count_fuzz(text):
+    """Reads what tests/fuzz/run prints: a line for each target, and one for each finding below."""
+    result = Result()
+    for target, *lines in re.findall(r"^(\w+): \d+ executions.*\n((?:  FOUND .*\n)*)", text, re.M):
+        if lines[0]:
+            result.failures.append(f"fuzz {target}: {lines[0].strip()}")
+        else:
+            result.passed += 1
+    return result
+
+
+def fuzz_tier(minutes):
+    def tier(builds):
+        if not builds.get("fuzz"):
+            return Result(0, ["fuzz: the build failed"])
+        log = LOGS / "fuzz.log"
+        status = run([str(SOURCE / "tests/fuzz/run"), "--minutes", str(minutes)], log,
+                     (minutes + 10) * MINUTE)
+        result = count_fuzz(log.read_text(errors="replace"))
+        if not result.passed and not result.failures:
+            result.failures.append(f"fuzz: no target was run, see {log}")
+        elif status and not result.failures:
+            result.failures.append(f"fuzz: tests/fuzz/run ended with status {status}")
+        if result.failures:
+            show(log)
+        return result
+
+    return tier
+
+
 TIERS = {
     "lint": check_tier("tests/lint-", 5 * MINUTE, ("plain",)),
     "unit": check_tier("tests/unit/", 10 * MINUTE),
     "sim": check_tier("tests/sim/", 10 * MINUTE),
+    "fuzz": fuzz_tier(minutes=1),
     "node": pytest_tier("node", 10 * MINUTE),
     "cluster": pytest_tier("cluster", 20 * MINUTE),
     "vm": pytest_tier("vm", 20 * MINUTE),
@@ -216,7 +255,7 @@ def main():
     unknown = [name for name in wanted if name not in TIERS]
     if unknown:
         sys.exit(f"tests/run: no tier '{unknown[0]}': there are {', '.join(TIERS)}")
-    if os.geteuid() != 0 and not set(wanted) <= {"lint", "unit", "sim"}:
+    if os.geteuid() != 0 and not set(wanted) <= {"lint", "unit", "sim", "fuzz"}:
         sys.exit("tests/run: the tiers node, cluster and vm need root")
 
     LOGS.mkdir(parents=True, exist_ok=True)
