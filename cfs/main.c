@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/paths.h"
+#include "cfs/offline.h"
 #include "cfs/service.h"
 
 typedef struct Daemon {
@@ -25,7 +26,16 @@ typedef struct Daemon {
 typedef struct Arguments {
 	gboolean version, debug, local, foreground;
 	char *mountpoint, *database, *conf, *socket;
+	char *import, *export; /* What is done instead of serving … */
+	gboolean verify, accept_loss;
 } Arguments;
+
+/* How many things are asked for instead of serving. */
+static unsigned n_modes(const Arguments *arguments)
+{
+	return (arguments->import != NULL) + (arguments->export != NULL) +
+	       (arguments->verify != 0) + (arguments->accept_loss != 0);
+}
 
 static int parse_arguments(Arguments *ret, int argc, char **argv)
 {
@@ -47,6 +57,18 @@ static int parse_arguments(Arguments *ret, int argc, char **argv)
 		{"local", 'l', 0, G_OPTION_ARG_NONE, &ret->local,
 			"Serve this node alone, even if it is configured as part of a cluster",
 			NULL},
+		{"import-db", 0, 0, G_OPTION_ARG_FILENAME, &ret->import,
+			"Make the database of a config.db of pmxcfs, and exit", "FILE"},
+		{"export", 0, 0, G_OPTION_ARG_FILENAME, &ret->export,
+			"Write the tree of the database as files below DIR (made or empty), and "
+			"exit; also while it is served, and what is left of a damaged one",
+			"DIR"},
+		{"verify", 0, 0, G_OPTION_ARG_NONE, &ret->verify,
+			"Check the database, and exit with status 0 if it is sound", NULL},
+		{"accept-loss", 0, 0, G_OPTION_ARG_NONE, &ret->accept_loss,
+			"Let this node vouch for what others rely on although its database is new "
+			"or lost, and exit: for when the nodes that know better never come back",
+			NULL},
 		G_OPTION_ENTRY_NULL,
 	};
 	GOptionContext *context = g_option_context_new("- serve the config store");
@@ -59,6 +81,10 @@ static int parse_arguments(Arguments *ret, int argc, char **argv)
 		r = -EINVAL;
 	} else if (argc > 1) {
 		(void)fprintf(stderr, "atoll-cfs: unexpected argument '%s'\n", argv[1]);
+		r = -EINVAL;
+	} else if (n_modes(ret) > 1) {
+		(void)fprintf(stderr, "atoll-cfs: --import-db, --export, --verify and "
+				      "--accept-loss exclude each other\n");
 		r = -EINVAL;
 	}
 	g_option_context_free(context);
@@ -87,15 +113,52 @@ static void on_failed(void *data)
 	g_main_loop_quit(daemon->loop);
 }
 
+static const char *database_path(const Arguments *arguments)
+{
+	return arguments->database ? arguments->database : PATH_DATABASE;
+}
+
+static TreeLimits limits_of(const NodeConf *conf)
+{
+	return (TreeLimits){.file_max = (uint64_t)conf->file_max,
+		.total_max = (uint64_t)conf->total_max,
+		.entries_max = (uint64_t)conf->entries_max};
+}
+
+/* Does what is asked for instead of serving; returns the status of the process. */
+static int run_offline(const Arguments *arguments)
+{
+	const char *database = database_path(arguments);
+	g_autoptr(NodeConf) conf = NULL;
+	g_autoptr(GError) err = NULL;
+	TreeLimits limits;
+	int r;
+
+	r = node_conf_load(arguments->conf, &conf, &err);
+	if (r == 0 && arguments->import) {
+		limits = limits_of(conf);
+		r = offline_import(database, arguments->import, &limits, &err);
+	} else if (r == 0 && arguments->export) {
+		r = offline_export(database, arguments->export, &err);
+	} else if (r == 0 && arguments->verify) {
+		r = offline_verify(database, &err);
+	} else if (r == 0) {
+		r = offline_accept_loss(database, &err);
+	}
+	if (r < 0)
+		(void)fprintf(stderr, "atoll-cfs: %s\n", err->message);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static int run(const Arguments *arguments)
 {
 	Daemon daemon = {.status = EXIT_SUCCESS};
 	ServiceOptions options = {
 		.mountpoint = arguments->mountpoint ? arguments->mountpoint : PATH_STORE,
-		.database = arguments->database ? arguments->database : PATH_DATABASE,
 		.socket = arguments->socket       ? arguments->socket
 			  : arguments->mountpoint ? NULL
 						  : PATH_STORE_SOCKET,
+		.database = database_path(arguments),
 		.standalone =
 			arguments->local || !g_file_test(PATH_COROSYNC_CONF, G_FILE_TEST_EXISTS),
 		.ready = on_ready,
@@ -108,11 +171,8 @@ static int run(const Arguments *arguments)
 	int r;
 
 	r = node_conf_load(arguments->conf, &conf, &err);
-	if (r == 0) {
-		options.limits.file_max = (uint64_t)conf->file_max;
-		options.limits.total_max = (uint64_t)conf->total_max;
-		options.limits.entries_max = (uint64_t)conf->entries_max;
-	}
+	if (r == 0)
+		options.limits = limits_of(conf);
 	daemon.loop = g_main_loop_new(NULL, FALSE);
 	(void)g_unix_signal_add(SIGTERM, on_signal, &daemon);
 	(void)g_unix_signal_add(SIGINT, on_signal, &daemon);
@@ -156,12 +216,14 @@ int main(int argc, char **argv)
 		log_err_errno(r, "Cannot drop capabilities");
 		status = EXIT_FAILURE;
 	} else {
-		status = run(&arguments);
+		status = n_modes(&arguments) > 0 ? run_offline(&arguments) : run(&arguments);
 	}
 	log_close();
 	g_free(arguments.mountpoint);
 	g_free(arguments.database);
 	g_free(arguments.conf);
 	g_free(arguments.socket);
+	g_free(arguments.import);
+	g_free(arguments.export);
 	return status;
 }

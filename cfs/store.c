@@ -29,10 +29,11 @@ static const char SCHEMA[] =
 	"CREATE TABLE tree ("
 	" inode INTEGER PRIMARY KEY NOT NULL, parent INTEGER NOT NULL, version INTEGER NOT NULL,"
 	" writer INTEGER NOT NULL, mtime INTEGER NOT NULL, type INTEGER NOT NULL,"
-	" name TEXT NOT NULL, data BLOB);"
+	" name TEXT NOT NULL, data BLOB, sum INTEGER NOT NULL);"
 	"CREATE TABLE log ("
 	" idx INTEGER PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL, origin INTEGER NOT NULL,"
-	" boot INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, op BLOB NOT NULL);"
+	" boot INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, op BLOB NOT NULL,"
+	" sum INTEGER NOT NULL);"
 	"CREATE TABLE origin ("
 	" node INTEGER PRIMARY KEY NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,"
 	" results BLOB NOT NULL);"
@@ -42,16 +43,13 @@ static const char SCHEMA[] =
 static const char *const statement_sql[STATEMENT_N] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
 	[STATEMENT_COMMIT] = "COMMIT",
-	[STATEMENT_PUT_ROW] =
-		"INSERT INTO tree (inode, parent, version, writer, mtime, type, name, data)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (inode) DO UPDATE SET"
-		" parent = ?2, version = ?3, writer = ?4, mtime = ?5, type = ?6, name = ?7,"
-		" data = ?8",
+	[STATEMENT_PUT_ROW] = "INSERT OR REPLACE INTO tree (" TREE_COLUMNS_SUM ")"
+			      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[STATEMENT_REMOVE_ROW] = "DELETE FROM tree WHERE inode = ?1",
 	[STATEMENT_CLEAR_ROWS] = "DELETE FROM tree",
 	[STATEMENT_PUT_ENTRY] =
-		"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op, sum)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[STATEMENT_TRIM_ENTRIES] = "DELETE FROM log WHERE idx < ?1",
 	[STATEMENT_CUT_ENTRIES] = "DELETE FROM log WHERE idx > ?1",
 	[STATEMENT_CLEAR_ENTRIES] = "DELETE FROM log",
@@ -171,6 +169,7 @@ static int connect_database(Store *store, int flags, GError **err)
 	(void)sqlite3_extended_result_codes(store->db, 1);
 	(void)sqlite3_busy_timeout(store->db, BUSY_MS);
 	store->synchronous = true;
+	store->tree_columns = TREE_COLUMNS_SUM;
 	return 0;
 }
 
@@ -255,23 +254,19 @@ int store_set_aside(Store *store, const char *reason, GError **err)
 
 /* --- Life ------------------------------------------------------------------------------------- */
 
-/* Keeps other processes out, and finds whether there was a database before. */
-static int lock_database(Store *store, bool *ret_existed, GError **err)
+int store_lock(const char *path, int *ret_fd, GError **err)
 {
-	g_autofree char *lock_path = g_strconcat(store->path, ".lock", NULL);
-	struct stat st;
+	g_autofree char *lock_path = g_strconcat(path, ".lock", NULL);
+	auto_close int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	store->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (store->lock_fd < 0)
+	if (fd < 0)
 		return err_set_errno(err, -errno, "cannot open '%s'", lock_path);
-	if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK
 			       ? err_set(err, EBUSY, "database '%s' is served by another process",
-					 store->path)
+					 path)
 			       : err_set_errno(err, -errno, "cannot lock '%s'", lock_path);
-	if (fstat(store->lock_fd, &st) < 0)
-		return err_set_errno(err, -errno, "cannot read '%s'", lock_path);
-	*ret_existed = st.st_size > 0;
+	*ret_fd = fd_steal(&fd);
 	return 0;
 }
 
@@ -301,14 +296,16 @@ int store_open(const char *path, Store **ret, GError **err)
 {
 	g_autoptr(Store) store = g_new0(Store, 1);
 	g_autoptr(GError) reason = NULL;
-	bool existed = false;
+	struct stat st;
+	bool existed;
 	int r;
 
 	store->path = g_strdup(path);
 	store->lock_fd = -1;
-	r = lock_database(store, &existed, err);
+	r = store_lock(path, &store->lock_fd, err);
 	if (r < 0)
 		return r;
+	existed = fstat(store->lock_fd, &st) == 0 && st.st_size > 0;
 
 	/* What cannot be read is as good as damaged; what may not be read is not. */
 	r = check_and_open(store, existed, &reason);
@@ -328,13 +325,19 @@ int store_open(const char *path, Store **ret, GError **err)
 int store_open_to_read(const char *path, Store **ret, GError **err)
 {
 	g_autoptr(Store) store = g_new0(Store, 1);
+	int64_t version = 0;
 	int r;
 
 	store->path = g_strdup(path);
 	store->lock_fd = -1;
 	r = connect_database(store, SQLITE_OPEN_READONLY, err);
+	if (r == 0)
+		r = store_exec(store, "BEGIN", err);
 	if (r < 0)
 		return r;
+	(void)read_scalars(store, NULL);
+	if (store_query_number(store, "PRAGMA user_version", &version) == 0 && version == 0)
+		store->tree_columns = TREE_COLUMNS;
 	*ret = g_steal_pointer(&store);
 	return 0;
 }

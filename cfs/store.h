@@ -31,8 +31,11 @@ typedef struct Store Store;
  * or empty counts as damaged, too. */
 int store_open(const char *path, Store **ret, GError **err);
 
+/* Keeps every other process from opening the database, until *ret_fd is closed: -EBUSY when one has. */
+int store_lock(const char *path, int *ret_fd, GError **err);
+
 /* Opens what is there, of whatever program and in whatever state, without changing anything; others
- * may use it meanwhile.  For store_check(), store_load(), store_load_tree() and store_salvage(). */
+ * may use it meanwhile, and it is seen as it is at the first read.  For store_check(), store_load(), store_load_tree() and store_salvage(). */
 int store_open_to_read(const char *path, Store **ret, GError **err);
 
 /* Closes; what is committed stays committed.  NULL is fine. */

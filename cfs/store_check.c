@@ -112,11 +112,6 @@ int store_check_quickly(Store *store, GError **err)
 	return check_pages(store, "PRAGMA quick_check(1)", err);
 }
 
-int store_check(Store *store, GError **err)
-{
-	return check_pages(store, "PRAGMA integrity_check(1)", err);
-}
-
 static bool wal_head_is_valid(const uint32_t *head)
 {
 	uint32_t magic = GUINT32_FROM_BE(head[0]);
@@ -170,4 +165,11 @@ int store_check_files(const char *path, bool existed, GError **err)
 	if (r < 0)
 		return r;
 	return existed && !has_database ? err_set(err, EUCLEAN, "it is gone, or empty") : 0;
+}
+
+int store_check(Store *store, GError **err)
+{
+	int r = store_check_files(store->path, false, err);
+
+	return r < 0 ? r : check_pages(store, "PRAGMA integrity_check(1)", err);
 }

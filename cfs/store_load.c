@@ -24,27 +24,43 @@ static uint64_t column_u64(sqlite3_stmt *statement, int column)
 	return (uint64_t)sqlite3_column_int64(statement, column);
 }
 
+static bool sum_fits(sqlite3_stmt *statement, int column, uint64_t sum)
+{
+	return column >= sqlite3_column_count(statement) || column_u64(statement, column) == sum;
+}
+
 int store_load_row(sqlite3_stmt *statement, ReplicaBatch *batch)
 {
-	int type = sqlite3_column_int(statement, 5);
 	const char *name = (const char *)sqlite3_column_text(statement, 6);
-	uint64_t inode = column_u64(statement, 0);
+	int type = sqlite3_column_int(statement, 5);
 	g_autoptr(GBytes) data = NULL;
+	ReplicaRow row = {
+		.inode = column_u64(statement, 0),
+		.parent = column_u64(statement, 1),
+		.version = column_u64(statement, 2),
+		.writer = (uint32_t)column_u64(statement, 3),
+		.mtime_s = (uint32_t)column_u64(statement, 4),
+		.directory = type == TYPE_DIRECTORY,
+		.name = (char *)name,
+	};
 
 	if (!name || strlen(name) != (size_t)sqlite3_column_bytes(statement, 6))
 		return -EUCLEAN;
-	if (inode == 0) {
-		batch->scalars.version = column_u64(statement, 2);
-		return 0;
-	}
 	if (type != TYPE_DIRECTORY && type != TYPE_FILE)
 		return -EUCLEAN;
-	/* Directories have none, but for locks (tree.h). */
-	if (type == TYPE_FILE || sqlite3_column_type(statement, 7) != SQLITE_NULL)
+	/* Directories have none, but for locks (tree.h); nor has the version. */
+	if ((type == TYPE_FILE && row.inode != 0) ||
+		sqlite3_column_type(statement, 7) != SQLITE_NULL)
 		data = column_bytes(statement, 7);
-	replica_batch_add_row(batch, inode, column_u64(statement, 1), column_u64(statement, 2),
-		(uint32_t)column_u64(statement, 3), (uint32_t)column_u64(statement, 4),
-		type == TYPE_DIRECTORY, name, data);
+	row.data = data;
+	if (!sum_fits(statement, 8, store_sum_row(&row)))
+		return -EUCLEAN;
+
+	if (row.inode == 0)
+		batch->scalars.version = row.version;
+	else
+		replica_batch_add_row(batch, row.inode, row.parent, row.version, row.writer,
+			row.mtime_s, row.directory, row.name, row.data);
 	return 0;
 }
 
@@ -63,6 +79,8 @@ static int load_entry(sqlite3_stmt *statement, ReplicaBatch *batch)
 	if (sqlite3_column_bytes(statement, 5) != REPLICA_HASH_SIZE)
 		return -EUCLEAN;
 	memcpy(entry.hash, sqlite3_column_blob(statement, 5), REPLICA_HASH_SIZE);
+	if (!sum_fits(statement, 7, store_sum_entry(&entry)))
+		return -EUCLEAN;
 	if (batch->entries->len == 0)
 		batch->log_first = entry.index;
 	replica_batch_add_entry(batch, &entry);
@@ -114,15 +132,20 @@ static int load_table(Store *store, const char *sql,
 	return r;
 }
 
-static const char SELECT_TREE[] =
-	"SELECT inode, parent, version, writer, mtime, type, name, data FROM tree ORDER BY inode";
+static int load_rows(Store *store, ReplicaBatch *batch)
+{
+	g_autofree char *sql =
+		g_strdup_printf("SELECT %s FROM tree ORDER BY inode", store->tree_columns);
+
+	return load_table(store, sql, store_load_row, batch);
+}
 
 int store_load_tree(Store *store, ReplicaBatch **ret, GError **err)
 {
 	g_autoptr(ReplicaBatch) batch = replica_batch_new();
 	int r;
 
-	r = load_table(store, SELECT_TREE, store_load_row, batch);
+	r = load_rows(store, batch);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot read the tree of database '%s'", store->path);
 	*ret = g_steal_pointer(&batch);
@@ -134,10 +157,10 @@ int store_load(Store *store, ReplicaBatch **ret, GError **err)
 	g_autoptr(ReplicaBatch) batch = replica_batch_new();
 	int r;
 
-	r = load_table(store, SELECT_TREE, store_load_row, batch);
+	r = load_rows(store, batch);
 	if (r == 0)
 		r = load_table(store,
-			"SELECT idx, epoch, origin, boot, seq, hash, op FROM log ORDER BY idx",
+			"SELECT idx, epoch, origin, boot, seq, hash, op, sum FROM log ORDER BY idx",
 			load_entry, batch);
 	if (r == 0)
 		r = load_table(store, "SELECT node, boot, seq, results FROM origin ORDER BY node",

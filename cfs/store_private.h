@@ -13,6 +13,10 @@
 #define TYPE_DIRECTORY 4
 #define TYPE_FILE      8
 
+/* What is read of the table tree: databases of pmxcfs have no sums. */
+#define TREE_COLUMNS     "inode, parent, version, writer, mtime, type, name, data"
+#define TREE_COLUMNS_SUM TREE_COLUMNS ", sum"
+
 /* Of the database file, in bytes. */
 #define PAGE_SIZE 1024
 
@@ -43,9 +47,10 @@ struct Store {
 	bool scalars_known;     /* … if this is set. */
 	uint32_t node;
 	bool trusted;
-	char *kept;             /* What was set aside last; NULL: nothing. */
-	int wal_pages;          /* In the write-ahead log after the last commit. */
-	uint64_t bytes_written; /* See store_bytes_written(). */
+	const char *tree_columns; /* What is read of the table tree, and is in it. */
+	char *kept;               /* What was set aside last; NULL: nothing. */
+	int wal_pages;            /* In the write-ahead log after the last commit. */
+	uint64_t bytes_written;   /* See store_bytes_written(). */
 };
 
 /* --- store_check.c ---------------------------------------------------------------------------- */
@@ -67,6 +72,11 @@ int store_check_files(const char *path, bool existed, GError **err);
 
 /* --- store_load.c ----------------------------------------------------------------------------- */
 
-/* Appends the row of the tree that the statement stands at (columns inode, parent, version, writer,
- * mtime, type, name, data) to batch; -EUCLEAN when it makes no sense. */
+/* Appends the row of the tree that the statement stands at to batch; -EUCLEAN when it makes no sense.
+ * Columns are those of store->tree_columns. */
 int store_load_row(sqlite3_stmt *statement, ReplicaBatch *batch);
+
+/* --- store_sum.c ------------------------------------------------------------------------------ */
+
+uint64_t store_sum_row(const ReplicaRow *row);
+uint64_t store_sum_entry(const ReplicaEntry *entry);

@@ -12,8 +12,6 @@
 #include "base/macro.h"
 #include "cfs/store_private.h"
 
-#define COLUMNS "inode, parent, version, writer, mtime, type, name, data"
-
 typedef struct Salvage {
 	Store *store;
 	sqlite3_stmt *forward;  /* Rows above ?1 … */
@@ -99,17 +97,17 @@ static gint compare_rows(gconstpointer a, gconstpointer b)
 int store_salvage(Store *store, ReplicaBatch **ret, unsigned *ret_n_bad, GError **err)
 {
 	g_autoptr(ReplicaBatch) batch = replica_batch_new();
+	g_autofree char *forward = g_strdup_printf(
+		"SELECT %s FROM tree WHERE inode > ?1 ORDER BY inode", store->tree_columns);
+	g_autofree char *backward = g_strdup_printf(
+		"SELECT %s FROM tree WHERE inode < ?1 AND inode > ?2 ORDER BY inode DESC",
+		store->tree_columns);
 	Salvage salvage = {.store = store, .batch = batch};
 	int code;
 
-	code = sqlite3_prepare_v2(store->db,
-		"SELECT " COLUMNS " FROM tree WHERE inode > ?1 ORDER BY inode", -1,
-		&salvage.forward, NULL);
+	code = sqlite3_prepare_v2(store->db, forward, -1, &salvage.forward, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_prepare_v2(store->db,
-			"SELECT " COLUMNS
-			" FROM tree WHERE inode < ?1 AND inode > ?2 ORDER BY inode DESC",
-			-1, &salvage.backward, NULL);
+		code = sqlite3_prepare_v2(store->db, backward, -1, &salvage.backward, NULL);
 	if (code == SQLITE_OK && !run_forward(&salvage, 0))
 		while (jump(&salvage))
 			;

@@ -57,10 +57,12 @@ static int put_row(Store *store, const ReplicaRow *row)
 	bind_u64(statement, 3, row->version);
 	bind_u64(statement, 4, row->writer);
 	bind_u64(statement, 5, row->mtime_s);
+	/* The version, at inode 0, is a file by its type. */
 	bind_u64(statement, 6, row->directory ? TYPE_DIRECTORY : TYPE_FILE);
 	(void)sqlite3_bind_text(statement, 7, row->name, -1, SQLITE_STATIC);
 	if (row->data)
 		bind_bytes(statement, 8, row->data);
+	bind_u64(statement, 9, store_sum_row(row));
 	return store_step(store, STATEMENT_PUT_ROW);
 }
 
@@ -82,6 +84,7 @@ static int put_entry(Store *store, const ReplicaEntry *entry)
 	bind_u64(statement, 5, entry->seq);
 	(void)sqlite3_bind_blob(statement, 6, entry->hash, REPLICA_HASH_SIZE, SQLITE_STATIC);
 	bind_bytes(statement, 7, entry->op);
+	bind_u64(statement, 8, store_sum_entry(entry));
 	return store_step(store, STATEMENT_PUT_ENTRY);
 }
 

@@ -491,6 +491,27 @@ static void what_is_left_of_a_damaged_tree_is_found(void **state)
 	open_store(f);
 }
 
+/* What sqlite does not notice. */
+static void a_flipped_bit_of_content_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(ReplicaBatch) batch = batch_with(2);
+	g_autofree char *file = NULL, *content = g_strnfill(5000, 'y');
+	g_autoptr(Store) reader = NULL;
+	size_t size;
+
+	add_file(batch, 1, "a", content);
+	assert_int_equal(store_write(f->store, batch), 0);
+	f->store = store_close(f->store);
+	assert_int_equal(file_read(f->path, 1 << 20, &file, &size), 0);
+	write_at(f->path, (char *)memmem(file, size, "yyyyyyyyyyyyyyyy", 16) - file, "x", 1);
+
+	assert_int_equal(store_open_to_read(f->path, &reader, NULL), 0);
+	assert_int_equal(store_check(reader, NULL), 0);
+	assert_int_equal(store_load(reader, &batch, NULL), -EUCLEAN);
+	open_store(f);
+}
+
 static void the_operators_word_is_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -587,6 +608,8 @@ int main(void)
 			databases_of_others_are_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_is_left_of_a_damaged_tree_is_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_flipped_bit_of_content_is_noticed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_operators_word_is_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reading_does_not_write, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(small_change_costs_few_bytes, set_up, tear_down),
