@@ -87,6 +87,7 @@ static void env_applied(void *data, GPtrArray *changes, void *token)
 	service_publish_changes(service, changes);
 	if (service->fs)
 		storefs_applied(service->fs, changes, token && ((ChangeToken *)token)->from_fs);
+	locks_applied(service->locks, changes);
 }
 
 static void env_answer(void *data, void *token, int result)
@@ -115,11 +116,12 @@ static void env_state_changed(void *data)
 	tell_forgetful(service);
 	service_make_directories(service);
 	service_publish_quorum(service);
+	locks_state_changed(service->locks);
 }
 
 /* --- Time ------------------------------------------------------------------------------------- */
 
-/* A source that asks the replica, at each turn of the loop, when it wants to be woken. */
+/* A source that asks replica and locks, at each turn of the loop, when they want to be woken. */
 typedef struct Ticker {
 	GSource source; /* First. */
 	Service *service;
@@ -127,11 +129,13 @@ typedef struct Ticker {
 
 static int64_t ticker_wait_ms(const Ticker *ticker)
 {
-	int64_t deadline_ms = replica_deadline_ms(ticker->service->replica);
+	int64_t replica_ms = replica_deadline_ms(ticker->service->replica);
+	int64_t locks_ms = locks_deadline_ms(ticker->service->locks);
+	int64_t deadline_ms = locks_ms < 0 ? replica_ms : locks_ms;
 
-	if (deadline_ms < 0)
-		return -1;
-	return MAX(deadline_ms - service_now_ms(), 0);
+	if (replica_ms >= 0)
+		deadline_ms = MIN(deadline_ms, replica_ms);
+	return deadline_ms < 0 ? -1 : MAX(deadline_ms - service_now_ms(), 0);
 }
 
 static gboolean ticker_prepare(GSource *source, gint *timeout_ms)
@@ -149,7 +153,10 @@ static gboolean ticker_check(GSource *source)
 
 static gboolean ticker_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
-	replica_tick(((Ticker *)source)->service->replica);
+	Service *service = ((Ticker *)source)->service;
+
+	replica_tick(service->replica);
+	locks_tick(service->locks);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -219,6 +226,7 @@ int service_start_replica(Service *service, GError **err)
 	if (getrandom(&service->boot, sizeof(service->boot), 0) != sizeof(service->boot))
 		return err_set(err, EIO, "cannot get random bytes");
 	service_beside_start(service);
+	service_locks_start(service);
 	r = load_replica(service, &reason);
 	if (r == -EUCLEAN) {
 		r = store_set_aside(service->store, reason->message, err);
@@ -318,6 +326,7 @@ Service *service_free(Service *service)
 		g_source_unref(service->ticker);
 	}
 	(void)replica_free(service->replica);
+	(void)locks_free(service->locks);
 	service_beside_stop(service);
 	(void)store_close(service->store);
 	(void)cluster_conf_free(service->conf);

@@ -106,6 +106,8 @@ static void mount_store(Service *service)
 		.tree = backend_tree,
 		.writable = backend_writable,
 		.submit = backend_submit,
+		.lock_renew = service_lock_renew,
+		.lock_expire = service_lock_expire,
 		.view = backend_view,
 		.unmounted = backend_unmounted,
 	};

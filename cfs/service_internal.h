@@ -8,7 +8,8 @@
  *	service_cluster.c  what corosync says
  *	service_dirs.c     directories that are always there
  *	service_fs.c       the world of the file system, and when it is mounted
- *	service_ipc.c      what clients ask */
+ *	service_ipc.c      what clients ask
+ *	service_locks.c    the world of the locks */
 
 #include "cfs/cluster.h"
 #include "cfs/clusterlog.h"
@@ -16,6 +17,7 @@
 #include "cfs/events.h"
 #include "cfs/fuse.h"
 #include "cfs/ipc.h"
+#include "cfs/locks.h"
 #include "cfs/replica.h"
 #include "cfs/service.h"
 #include "cfs/status.h"
@@ -35,7 +37,8 @@ struct Service {
 	Store *store;
 	Disk *disk;
 	Replica *replica;       /* NULL until the node's id is known. */
-	GSource *ticker;        /* Wakes the replica. */
+	Locks *locks;           /* There together with the replica. */
+	GSource *ticker;        /* Wakes both. */
 	StoreFs *fs;            /* NULL until mounted. */
 	guint mount_source;     /* Waits to mount; 0: has done so. */
 	int64_t mount_until_ms; /* When it waits no longer. */
@@ -116,6 +119,14 @@ void service_mount(Service *service);
 
 /* As replica_submit(), unless our disk takes nothing and no other can stand in for it. */
 int service_submit(Service *service, Op *op, ChangeToken *token);
+
+/* --- service_locks.c -------------------------------------------------------------------------- */
+
+void service_locks_start(Service *service);
+
+/* See StoreFsBackend; data is the service. */
+int service_lock_renew(void *data, uint64_t inode, ChangeToken *token);
+int service_lock_expire(void *data, uint64_t inode, ChangeToken *token);
 
 /* --- service_ipc.c ---------------------------------------------------------------------------- */
 
