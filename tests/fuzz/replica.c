@@ -5,8 +5,9 @@
  * The input is a program for three members on one bus: to deliver, to write, to let time pass, to
  * cut a member off and bring it back, to ask for changes, and, between these, to damage the message
  * that comes next or to put in one of the input's own bytes.  All who get a message get the same,
- * as the bus promises.  Nothing may stop a member; and while nobody has lied, members that have
- * applied as much have the same tree. */
+ * as the bus promises.  One member may lie so, and is heard no more but for its lies: what it would
+ * make of words that it never said is not asked.  Nothing that it says may stop the others; and
+ * while nobody has lied, members that have applied as much have the same tree. */
 
 #include "cfs/replica.h"
 
@@ -41,7 +42,7 @@ struct World {
 	Node nodes[N_NODES];
 	GQueue bus;                              /* Of Packet. */
 	uint8_t view[HEADER_SIZE - VIEW_OFFSET]; /* Of the message that was delivered last. */
-	bool lied;
+	const Node *liar;                        /* NULL: none yet. */
 	uintptr_t n_submitted;
 };
 
@@ -157,7 +158,7 @@ static bool deliver(World *world)
 	if (packet->bytes->len >= HEADER_SIZE)
 		memcpy(world->view, packet->bytes->data + VIEW_OFFSET, sizeof(world->view));
 	for (unsigned i = 0; i < N_NODES; i++)
-		if (world->nodes[i].side == side)
+		if (world->nodes[i].side == side && world->liar != &world->nodes[i])
 			replica_message(world->nodes[i].replica, packet->sender + 1,
 				packet->bytes->data, packet->bytes->len);
 	packet_free(packet);
@@ -211,17 +212,42 @@ static void cut(World *world, unsigned i, unsigned side)
 
 static void submit(World *world, FuzzInput *input)
 {
-	static const OpType types[] = {OP_CREATE, OP_REPLACE, OP_MKDIR, OP_UNLINK, OP_BARRIER};
+	static const OpType types[] = {
+		OP_CREATE, OP_REPLACE, OP_MKDIR, OP_UNLINK, OP_BARRIER, OP_LOCK, OP_RMDIR};
+	static const char *const names[] = {
+		"f", "g", "h", "d", "priv", "priv/lock", "priv/lock/a", "priv/lock/b"};
 	unsigned i = fuzz_number(input, 1) % N_NODES;
 	OpType type = types[fuzz_number(input, 1) % G_N_ELEMENTS(types)];
-	g_autofree char *name = g_strdup_printf("f%u", (unsigned)fuzz_number(input, 1) % 8);
+	const char *name = names[fuzz_number(input, 1) % G_N_ELEMENTS(names)];
 	g_autoptr(Op) op = op_new(type, type == OP_BARRIER ? "" : name);
 
 	if (type == OP_CREATE || type == OP_REPLACE)
 		op->data = g_bytes_new(name, strlen(name));
+	if (type == OP_LOCK) {
+		op->owner = g_strdup("n");
+		op->ttl_s = 10;
+	}
 	world->n_submitted++;
 	if (replica_submit(world->nodes[i].replica, op, GUINT_TO_POINTER(world->n_submitted)) == 0)
 		(void)g_steal_pointer(&op);
+}
+
+/* Renews a lock, or what the input takes for one. */
+static void renew(World *world, FuzzInput *input)
+{
+	unsigned i = fuzz_number(input, 1) % N_NODES;
+	uint64_t lock = fuzz_number(input, 1);
+
+	world->n_submitted++;
+	(void)replica_renew(world->nodes[i].replica, lock, GUINT_TO_POINTER(world->n_submitted));
+}
+
+/* Whether a member may lie: if it has before, or nobody else has. */
+static bool lie(World *world, unsigned i)
+{
+	if (!world->liar)
+		world->liar = &world->nodes[i];
+	return world->liar == &world->nodes[i];
 }
 
 /* Changes bytes of the message that comes next, or its length. */
@@ -232,9 +258,8 @@ static void damage(World *world, FuzzInput *input)
 	size_t size;
 	const uint8_t *bytes = fuzz_bytes(input, fuzz_number(input, 1) % 33, &size);
 
-	if (!packet || packet->bytes->len == 0)
+	if (!packet || packet->bytes->len == 0 || !lie(world, packet->sender))
 		return;
-	world->lied = true;
 	at %= packet->bytes->len;
 	if (size == 0)
 		g_byte_array_set_size(packet->bytes, (guint)at);
@@ -251,8 +276,7 @@ static void inject(World *world, FuzzInput *input)
 	const uint8_t *bytes = fuzz_bytes(input, fuzz_number(input, 2) % 1024, &size);
 	g_autofree uint8_t *copy = g_memdup2(bytes, size);
 
-	world->lied = true;
-	if (size == 0)
+	if (size == 0 || !lie(world, sender))
 		return;
 	if (in_view && size >= HEADER_SIZE) {
 		copy[0] = WIRE_VERSION;
@@ -266,7 +290,7 @@ static void step(World *world, FuzzInput *input)
 {
 	uint64_t command = fuzz_number(input, 1);
 
-	switch (command % 10) {
+	switch (command % 11) {
 	case 0:
 		settle(world);
 		break;
@@ -294,8 +318,11 @@ static void step(World *world, FuzzInput *input)
 	case 8:
 		damage(world, input);
 		break;
-	default:
+	case 9:
 		inject(world, input);
+		break;
+	default:
+		renew(world, input);
 		break;
 	}
 }
@@ -331,7 +358,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	settle(&world);
 	pass(&world, 100);
 	settle(&world);
-	if (!world.lied)
+	if (!world.liar)
 		check(&world);
 
 	while ((packet = g_queue_pop_head(&world.bus)))

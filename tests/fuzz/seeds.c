@@ -11,7 +11,9 @@
 #include <glib/gstdio.h>
 
 #include "base/macro.h"
+#include "cfs/beside.h"
 #include "cfs/bytes.h"
+#include "cfs/ipc_wire.h"
 #include "cfs/op.h"
 #include "cfs/store.h"
 #include "cfs/tree.h"
@@ -137,6 +139,13 @@ static GBytes *message_of(WireType type, const GByteArray *op)
 		message.piece.bytes = op->data;
 		message.piece.size = op->len;
 		break;
+	case WIRE_RENEW:
+		message.renew.epoch = message.renew.n_tokens = 1;
+		message.renew.tokens[0] = 3;
+		break;
+	case WIRE_CONFIRM:
+		message.confirm.epoch = message.confirm.renewals = 1;
+		break;
 	default:
 		return NULL;
 	}
@@ -144,23 +153,26 @@ static GBytes *message_of(WireType type, const GByteArray *op)
 }
 
 /* Programs for replicas: see the commands in tests/fuzz/replica.c. */
-#define SETTLE              0
-#define DELIVER             1
-#define PERSISTED           2
-#define DISK_FULL           3
-#define PASS                4
-#define CUT                 5
-#define JOIN                6
-#define SUBMIT              7
-#define DAMAGE              8
-#define INJECT              9
+#define SETTLE    0
+#define DELIVER   1
+#define PERSISTED 2
+#define DISK_FULL 3
+#define PASS      4
+#define CUT       5
+#define JOIN      6
+#define SUBMIT    7
+#define DAMAGE    8
+#define INJECT    9
+#define RENEW     10
+
 #define PASS_A_WHILE        PASS, 100, 0
 #define FORM                PASS_A_WHILE, SETTLE, PASS_A_WHILE, SETTLE
 #define CREATE(node, name)  SUBMIT, node, 0, name
 #define REPLACE(node, name) SUBMIT, node, 1, name
-#define TRANSFER                                                                                \
-	FORM, CREATE(0, 1), SETTLE, CUT, 2, FORM, CREATE(0, 2), REPLACE(1, 1), SETTLE, JOIN, 2, \
-		PASS_A_WHILE
+#define MKDIR(node, name)   SUBMIT, node, 2, name
+#define LOCK(node, name)    SUBMIT, node, 5, name
+#define APART               FORM, CREATE(0, 1), SETTLE, CUT, 2, FORM, CREATE(0, 2), REPLACE(1, 1), SETTLE
+#define TRANSFER            APART, JOIN, 2, PASS_A_WHILE
 
 static void keep_program(const char *name, const uint8_t *steps, size_t size)
 {
@@ -172,6 +184,8 @@ static void make_programs(void)
 	static const uint8_t normal[] = {FORM, CREATE(0, 1), CREATE(1, 2), REPLACE(2, 1), DELIVER,
 		PERSISTED, 0, PERSISTED, 1, SETTLE};
 	static const uint8_t transfer[] = {TRANSFER, SETTLE, CREATE(2, 3), SETTLE};
+	static const uint8_t locks[] = {FORM, MKDIR(0, 4), SETTLE, MKDIR(0, 5), SETTLE, LOCK(0, 6),
+		LOCK(1, 7), SETTLE, RENEW, 0, 3, RENEW, 1, 4, DELIVER, DELIVER, SETTLE};
 	static const uint8_t full[] = {
 		FORM, CREATE(0, 1), DELIVER, DISK_FULL, 0, DISK_FULL, 1, PASS_A_WHILE, SETTLE};
 	static const uint8_t damaged[] = {TRANSFER, DELIVER, DELIVER, DAMAGE, 30, 0, 2, 0xff, 0xff,
@@ -181,6 +195,7 @@ static void make_programs(void)
 
 	keep_program("normal", normal, sizeof(normal));
 	keep_program("transfer", transfer, sizeof(transfer));
+	keep_program("locks", locks, sizeof(locks));
 	keep_program("disk-full", full, sizeof(full));
 	keep_program("damaged", damaged, sizeof(damaged));
 	for (int type = WIRE_INVALID; type < WIRE_N_TYPES; type++) {
@@ -202,6 +217,109 @@ static void make_programs(void)
 		bytes_put(program, after, sizeof(after));
 		keep_program(name, program->data, program->len);
 	}
+}
+
+static void keep_message(const char *target, const char *name, GBytes *message)
+{
+	gsize size;
+	const void *bytes = g_bytes_get_data(message, &size);
+
+	keep(target, name, bytes, size);
+	g_bytes_unref(message);
+}
+
+static void make_requests(void)
+{
+	for (IpcType type = IPC_READ; type < IPC_N_TYPES; type++) {
+		IpcRequest request = {.type = type, .number = 1};
+		IpcAnswer answer = {.type = type, .number = 1};
+		g_autofree char *asked = g_strconcat("ask-", ipc_type_to_string(type), NULL);
+		g_autofree char *answered = g_strconcat("answer-", ipc_type_to_string(type), NULL);
+
+		switch (type) {
+		case IPC_READ:
+			request.read.path = "storage.cfg";
+			answer.read = (IpcEntry){
+				.inode = 1, .version = 2, .bytes = (const uint8_t *)"x", .size = 1};
+			break;
+		case IPC_CHANGE:
+			request.change.bytes = (const uint8_t *)"operation";
+			request.change.size = 9;
+			break;
+		case IPC_STATE:
+			answer.state = (IpcState){.node = 1, .n_nodes = 1};
+			answer.state.nodes[0] = (IpcNode){.id = 1, .name = "n1"};
+			break;
+		case IPC_STATUS_SET:
+			request.status_set.key = "load";
+			request.status_set.bytes = (const uint8_t *)"1";
+			request.status_set.size = 1;
+			break;
+		case IPC_STATUS_GET:
+			request.status_get.node = 1;
+			request.status_get.key = "load";
+			break;
+		case IPC_SUBSCRIBE:
+			request.subscribe = (EventFilter){.kinds = EVENT_PATH, .text = "nodes"};
+			break;
+		case IPC_UNSUBSCRIBE:
+			request.unsubscribe.number = 1;
+			break;
+		case IPC_LOG_WRITE:
+			request.log_write = (ClusterLogEntry){.priority = 6,
+				.host = "",
+				.user = "root",
+				.tag = "test",
+				.message = "hello"};
+			break;
+		case IPC_LOCK:
+			request.lock.name = "l";
+			request.lock.owner = "n1/task";
+			request.lock.ttl_s = 60;
+			break;
+		case IPC_RENEW:
+		case IPC_UNLOCK:
+			request.renew.token = 1;
+			break;
+		default:
+			break;
+		}
+		keep_message("ipc", asked, ipc_encode_request(&request));
+		keep_message("ipc", answered, ipc_encode_answer(&answer));
+	}
+}
+
+/* Programs for tests/fuzz/beside.c. */
+static void make_beside(void)
+{
+	static const uint8_t steps[] = {1, 0, 2, 'o', 'k', 2, 5, 'h', 'e', 'l', 'l', 'o', 1, 6, 5,
+		5, 5, 9, 0, 1, 'x', 0, 3, 5, 0, 7, 5, 5, 5, 5, 3, 5};
+	g_autoptr(GByteArray) program = g_byte_array_new();
+
+	keep("beside", "normal", steps, sizeof(steps));
+	bytes_put_u8(program, 4);
+	bytes_put_u16(program, 2 + 8 + 1 + 2 + 1 + 2);
+	bytes_put_u8(program, WIRE_VERSION);
+	bytes_put_u8(program, BESIDE_STATUS);
+	bytes_put_u64(program, 5);
+	bytes_put_u8(program, 1);
+	bytes_put_u16(program, 1);
+	bytes_put(program, "kok", 3);
+	bytes_put_u8(program, 4);
+	bytes_put_u16(program, 2 + 29 + 4 * 4);
+	bytes_put_u8(program, WIRE_VERSION);
+	bytes_put_u8(program, BESIDE_LOG);
+	bytes_put_u32(program, 1);
+	bytes_put_u64(program, 1);
+	bytes_put_u32(program, 1);
+	bytes_put_u64(program, 1);
+	bytes_put_u8(program, 6);
+	bytes_put_u32(program, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		bytes_put_u16(program, 2);
+		bytes_put(program, "ab", 2);
+	}
+	keep("beside", "messages", program->data, program->len);
 }
 
 /* Columns as tests/fuzz/store_rows.c reads them. */
@@ -301,6 +419,8 @@ int main(int argc, char **argv)
 	corpus = argv[1];
 	make_ops();
 	make_programs();
+	make_requests();
+	make_beside();
 	make_rows();
 	make_file();
 	return EXIT_SUCCESS;
