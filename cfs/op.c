@@ -411,6 +411,8 @@ static int decode(const uint8_t *data, size_t size, bool nested, Op **ret)
 	path_size = bytes_get_u16(&reader);
 	target_size = bytes_get_u16(&reader);
 	data_size = bytes_get_u32(&reader);
+	if (size > 0 && version > OP_VERSION)
+		return -EPROTONOSUPPORT;
 	if (reader.failed || version != OP_VERSION)
 		return -EBADMSG;
 	if (op->type <= OP_INVALID || op->type >= OP_N_TYPES || (nested && op_shapes[op->type].ops))

@@ -170,12 +170,26 @@ void replica_set_state(Replica *r, ReplicaState next)
 	r->env.state_changed(r->env.data);
 }
 
-Peer *replica_peer(Replica *r, uint32_t node)
+Peer *replica_peer(const Replica *r, uint32_t node)
 {
 	for (unsigned i = 0; i < r->n_peers; i++)
 		if (r->peers[i].node == node)
-			return &r->peers[i];
+			return (Peer *)&r->peers[i];
 	return NULL;
+}
+
+/* Bytes in one piece of a transfer. */
+uint32_t replica_piece_max(const Replica *r)
+{
+	return r->options.piece_max;
+}
+
+/* What a member has sent is not for us to understand. */
+void replica_bad_message(Replica *r, uint32_t sender, int error)
+{
+	r->env.bad_message(r->env.data, sender, error);
+	if (error == -EPROTONOSUPPORT)
+		view_go_blind(r, sender);
 }
 
 /* --- Sending ---------------------------------------------------------------------------------- */
@@ -214,13 +228,29 @@ static void flush_outgoing(Replica *r)
 
 /* --- Inputs ----------------------------------------------------------------------------------- */
 
+static void receive_piece(Replica *r, uint32_t sender, const WireMessage *message)
+{
+	if (sender != r->source || message->piece.epoch != r->epoch)
+		return;
+	if (sender == r->options.node)
+		source_receive_piece(r);
+	if (r->state == REPLICA_STATE_CATCHING_UP)
+		catchup_receive_piece(r, message);
+}
+
 static void handle_message(Replica *r, uint32_t sender, const uint8_t *bytes, size_t size)
 {
 	WireMessage message;
 	Peer *peer;
+	int result;
 
-	if (r->state == REPLICA_STATE_OUTSIDE || wire_decode(bytes, size, &message) < 0)
+	if (r->state == REPLICA_STATE_OUTSIDE || r->newer)
 		return;
+	result = wire_decode(bytes, size, &message);
+	if (result < 0) {
+		replica_bad_message(r, sender, result);
+		return;
+	}
 	if (message.type == WIRE_VIEW) {
 		view_receive_announce(r, sender, &message);
 		return;
@@ -243,7 +273,13 @@ static void handle_message(Replica *r, uint32_t sender, const uint8_t *bytes, si
 		log_receive_ack(r, peer, &message);
 		break;
 	case WIRE_PIECE:
-		transfer_receive_piece(r, sender, &message);
+		receive_piece(r, sender, &message);
+		break;
+	case WIRE_LIST:
+		source_receive_list(r, peer, &message);
+		break;
+	case WIRE_AGAIN:
+		source_receive_again(r, peer, &message);
 		break;
 	case WIRE_RENEW:
 		lease_receive_renew(r, sender, &message);
@@ -285,7 +321,8 @@ static void replica_pump(Replica *r)
 		view_pump(r);
 		log_pump(r);
 		lease_pump(r);
-		transfer_pump(r);
+		catchup_pump(r);
+		source_pump(r);
 		submit_pump(r);
 		disk_pump(r);
 		flush_outgoing(r);
@@ -432,6 +469,8 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	int result;
 
 	assert(options->node != 0);
+	assert(options->piece_max == 0 ||
+		(options->piece_max >= WIRE_LIST_ROW_SIZE && options->piece_max <= WIRE_PIECE_MAX));
 	assert(env);
 	assert(image);
 
@@ -441,6 +480,10 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 
 	r = g_new0(Replica, 1);
 	r->options = *options;
+	if (r->options.log_entries_max == 0)
+		r->options.log_entries_max = REPLICA_LOG_ENTRIES_MAX;
+	if (r->options.piece_max == 0)
+		r->options.piece_max = WIRE_PIECE_MAX;
 	r->env = *env;
 	r->state = REPLICA_STATE_OUTSIDE;
 	r->image = g_steal_pointer(&loaded);
@@ -480,11 +523,12 @@ Replica *replica_free(Replica *r)
 	assert(!r->busy);
 	submit_free(r);
 	lease_free(r);
-	transfer_stop(r);
+	source_stop(r);
+	catchup_stop(r);
 	replica_forget_outgoing(r);
 	g_queue_clear_full(&r->inbox, event_destroy);
 	replica_batch_free(r->batch);
-	image_free(r->staged);
+	staged_free(r->staged);
 	image_free(r->image);
 	g_tree_destroy(r->dirty);
 	g_free(r);
@@ -513,6 +557,8 @@ int64_t replica_deadline_ms(const Replica *r)
 	deadline_ms = sooner(deadline_ms, log_deadline(r));
 	deadline_ms = sooner(deadline_ms, submit_deadline(r));
 	deadline_ms = sooner(deadline_ms, lease_deadline(r));
+	deadline_ms = sooner(deadline_ms, source_deadline(r));
+	deadline_ms = sooner(deadline_ms, catchup_deadline(r));
 	return sooner(deadline_ms, disk_deadline(r));
 }
 
@@ -547,6 +593,7 @@ void replica_status(const Replica *r, ReplicaStatus *ret)
 		.forgetful = r->forgetful,
 		.reduced = open && r->need_reduced,
 		.n_members = r->n_members,
+		.newer = r->newer,
 		.n_pending = r->pending.length,
 		.counters = r->counters,
 	};

@@ -12,7 +12,7 @@
  *	OUTSIDE        not in the group: the bus is not connected, or it has not shown us a view yet
  *	GATHERING      in a view; not all have told their state, or the view cannot form an epoch
  *	PROMISING      everybody's state is known; the new epoch waits for `need` promises
- *	CATCHING_UP    the epoch is open; our log is not the source's, its tree is on the way to us
+ *	CATCHING_UP    the epoch is open; our log is not the source's, what we miss is on the way
  *	ACTIVE         our log is level: entries are appended, acknowledged, committed, applied
  *
  *	any -> OUTSIDE                 replica_view_changed() without members
@@ -20,7 +20,7 @@
  *	GATHERING -> PROMISING         the STATE that completes the view is delivered
  *	PROMISING -> ACTIVE            the PROMISE that completes `need` is delivered; we are level
  *	PROMISING -> CATCHING_UP       the same, and we are not
- *	CATCHING_UP -> ACTIVE          replica_persisted() of the batch that switches the tree in
+ *	CATCHING_UP -> ACTIVE          replica_persisted() of the batch that switches it in
  *
  * Calls back.  Env functions are called from inside inputs.  They may call replica_message() (a bus
  * that loops back at once), replica_persisted() (a disk that is done at once), replica_submit() and
@@ -176,6 +176,10 @@ typedef struct ReplicaEnv {
 	 * unknown.  The token is not used again. */
 	void (*answer)(void *data, void *token, int result);
 
+	/* A member has sent what makes no sense (-EBADMSG), or is of a newer format than ours
+	 * (-EPROTONOSUPPORT), which stops writing here until it is gone.  It may come often. */
+	void (*bad_message)(void *data, uint32_t node, int error);
+
 	/* What replica_status() tells has changed other than by the flow of entries: state, view,
 	 * epoch, need, quorum, who is catching up. */
 	void (*state_changed)(void *data);
@@ -196,6 +200,8 @@ typedef struct ReplicaOptions {
 	bool trusted;      /* The operator's word that an empty database has lost nothing that
 			       others rely on (replica.c, "Blank members"). */
 	TreeLimits limits; /* Beyond them, replica_submit() refuses; each node may have its own. */
+	uint32_t log_entries_max; /* Instead of REPLICA_LOG_ENTRIES_MAX; 0: that. */
+	uint32_t piece_max; /* Bytes in a piece of a transfer; 0: as many as a message takes. */
 } ReplicaOptions;
 
 /* --- Life ------------------------------------------------------------------------------------- */
@@ -281,15 +287,17 @@ typedef struct ReplicaMember {
 } ReplicaMember;
 
 typedef struct ReplicaCounters {
-	uint64_t entries;      /* Applied. */
-	uint64_t batches;      /* Given to the disk … */
-	uint64_t syncs;        /* … and how many of them with fsync. */
-	uint64_t submitted;    /* Changes asked for on this node. */
-	uint64_t sent;         /* Messages … */
-	uint64_t sent_bytes;   /* … and the bytes in them. */
-	uint64_t transfers_in; /* Trees taken over from others. */
-	uint64_t transfers_out;
-	uint64_t epochs; /* Adopted in this run. */
+	uint64_t entries;       /* Applied. */
+	uint64_t batches;       /* Given to the disk … */
+	uint64_t syncs;         /* … and how many of them with fsync. */
+	uint64_t submitted;     /* Changes asked for on this node. */
+	uint64_t sent;          /* Messages … */
+	uint64_t sent_bytes;    /* … and the bytes in them. */
+	uint64_t logs_in;       /* Ends of the log taken over from others … */
+	uint64_t logs_out;      /* … and given. */
+	uint64_t transfers_in;  /* Differences of trees taken over from others … */
+	uint64_t transfers_out; /* … and given. */
+	uint64_t epochs;        /* Adopted in this run. */
 } ReplicaCounters;
 
 typedef struct ReplicaStatus {
@@ -306,6 +314,8 @@ typedef struct ReplicaStatus {
 			   is forgotten. */
 	bool reduced;   /* need is smaller than a majority of the configured nodes: the operator's
 			 word. */
+	uint32_t newer; /* A member that speaks a newer format, for which we write nothing; 0: none.
+			 */
 	unsigned n_members;
 	ReplicaMember members[REPLICA_NODES_MAX]; /* Ascending. */
 	unsigned n_pending;                       /* Changes of this node without an answer. */

@@ -116,12 +116,37 @@ void replica_batch_add_origin(
 
 /* --- Image to batch --------------------------------------------------------------------------- */
 
-static bool dump_node(const TreeNode *node, void *data)
+/* The row of an entry of the tree; what it points to is the tree's. */
+void disk_row_of(const TreeNode *node, ReplicaRow *ret)
 {
-	replica_batch_add_row(data, tree_node_inode(node), tree_node_parent(node),
-		tree_node_version(node), tree_node_writer(node), tree_node_mtime_s(node),
-		tree_node_is_directory(node), tree_node_name(node), tree_node_data(node));
-	return true;
+	*ret = (ReplicaRow){.inode = tree_node_inode(node),
+		.parent = tree_node_parent(node),
+		.version = tree_node_version(node),
+		.writer = tree_node_writer(node),
+		.mtime_s = tree_node_mtime_s(node),
+		.directory = tree_node_is_directory(node),
+		.name = (char *)tree_node_name(node),
+		.data = tree_node_data(node)};
+}
+
+void disk_add_node(ReplicaBatch *batch, const TreeNode *node)
+{
+	ReplicaRow row;
+
+	disk_row_of(node, &row);
+	replica_batch_add_row(batch, row.inode, row.parent, row.version, row.writer, row.mtime_s,
+		row.directory, row.name, row.data);
+}
+
+/* The row of an inode, or that there is none. */
+void disk_add_row(ReplicaBatch *batch, const Tree *tree, uint64_t inode)
+{
+	const TreeNode *node = tree_by_inode(tree, inode);
+
+	if (node)
+		disk_add_node(batch, node);
+	else
+		g_array_append_val(batch->removed, inode);
 }
 
 static void dump_origin(ReplicaBatch *batch, const Origin *origin)
@@ -180,20 +205,9 @@ static void dump_scalars(ReplicaBatch *batch, const Image *image)
 	memcpy(batch->scalars.commit_hash, image->commit_hash, REPLICA_HASH_SIZE);
 }
 
-/* The whole of an image, with the entries behind its commit index; owned by the caller. */
-ReplicaBatch *image_dump(const Image *image)
+void disk_add_origins(ReplicaBatch *batch, const Image *image)
 {
-	ReplicaBatch *batch = replica_batch_new();
-
-	batch->sync = true;
-	batch->replace = true;
-	dump_scalars(batch, image);
-	tree_each(image->tree, dump_node, batch);
 	dump_origins(batch, image, true);
-	for (uint64_t index = image->commit + 1; index <= image_last(image); index++)
-		replica_batch_add_entry(batch, &image_entry(image, index)->entry);
-	batch->log_first = image->commit + 1;
-	return batch;
 }
 
 /* --- Batch to image --------------------------------------------------------------------------- */
@@ -245,18 +259,13 @@ static int load_origins(Image *image, const ReplicaBatch *batch, GError **err)
 	return 0;
 }
 
-/* Whether the hash of an entry behind the commit index is that of the log up to it. */
+/* Whether the hash of an entry is that of the log up to it, as far as the log is there. */
 static bool follows(const Image *image, const ReplicaEntry *entry)
 {
-	uint8_t expected[REPLICA_HASH_SIZE];
-
-	if (entry->index <= image->commit)
-		return true;
-	log_hash(entry->index == image->commit + 1
-			 ? image->commit_hash
-			 : image_entry(image, entry->index - 1)->entry.hash,
-		entry, expected);
-	return memcmp(entry->hash, expected, REPLICA_HASH_SIZE) == 0;
+	if (entry->index == image->commit + 1)
+		return log_follows(image->commit_hash, entry);
+	return entry->index == image->log_first ||
+	       log_follows(image_entry(image, entry->index - 1)->entry.hash, entry);
 }
 
 static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
@@ -275,19 +284,20 @@ static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
 
 	for (guint i = 0; i < batch->entries->len; i++) {
 		const ReplicaEntry *from = g_ptr_array_index(batch->entries, i);
-		LogEntry *entry = g_new0(LogEntry, 1);
-		gsize size;
-		const uint8_t *data = g_bytes_get_data(from->op, &size);
+		LogEntry *entry = NULL;
+		int r = -EBADMSG;
 
-		entry->entry = *from;
-		entry->entry.op = from->index > image->commit ? g_bytes_ref(from->op) : NULL;
-		entry->size = (uint32_t)size;
-		g_ptr_array_add(image->log, entry);
-		image->log_bytes += size;
-		if (from->index != image->log_first + i || op_decode(data, size, &entry->op) < 0 ||
-			!follows(image, from))
+		if (from->index == image->log_first + i && follows(image, from))
+			r = log_entry_new(from, &entry);
+		if (r == -EPROTONOSUPPORT)
+			return err_set(err, EPROTONOSUPPORT,
+				"entry %" G_GUINT64_FORMAT
+				" of the log was written by a newer version of this program",
+				from->index);
+		if (r < 0)
 			return err_set(err, EUCLEAN,
 				"entry %" G_GUINT64_FORMAT " of the log is not valid", from->index);
+		image_append(image, entry);
 		if (from->index <= image->commit)
 			g_clear_pointer(&entry->op, op_free);
 	}
@@ -296,7 +306,8 @@ static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
 	return 0;
 }
 
-/* Makes an image of what a batch that replaces everything holds; -EUCLEAN with the reason. */
+/* Makes an image of what a batch that is everything holds; -EUCLEAN or -EPROTONOSUPPORT with the
+ * reason. */
 int image_load(const ReplicaBatch *batch, Image **ret, GError **err)
 {
 	g_autoptr(Image) image = image_new();
@@ -326,16 +337,27 @@ void disk_mark(Replica *r, uint64_t inode)
 	g_tree_insert(r->dirty, key, key);
 }
 
-static gboolean take_dirty(gpointer key, gpointer value, gpointer data)
-{
-	Replica *r = data;
-	const TreeNode *node = tree_by_inode(r->image->tree, *(const uint64_t *)key);
+typedef struct Taking {
+	ReplicaBatch *batch;
+	const Tree *tree;
+} Taking;
 
-	if (node)
-		dump_node(node, r->batch);
-	else
-		g_array_append_vals(r->batch->removed, key, 1);
+static gboolean take_row(gpointer key, gpointer value, gpointer data)
+{
+	const Taking *taking = data;
+
+	disk_add_row(taking->batch, taking->tree, *(const uint64_t *)key);
 	return FALSE;
+}
+
+/* Puts all rows that differ from the database into the batch, as they are in tree. */
+static void take_dirty(Replica *r, const Tree *tree)
+{
+	Taking taking = {.batch = r->batch, .tree = tree};
+
+	g_tree_foreach(r->dirty, take_row, &taking);
+	g_tree_remove_all(r->dirty);
+	r->dirty_since_ms = -1;
 }
 
 /* Whether others wait for something that is not on our disk. */
@@ -343,6 +365,12 @@ static bool must_sync(const Replica *r)
 {
 	return r->promised > r->written_promised || r->adopted > r->written_adopted ||
 	       r->written < image_last(r->image);
+}
+
+static void add_entries(ReplicaBatch *batch, const Image *image, uint64_t first, uint64_t last)
+{
+	for (uint64_t index = first; index <= last; index++)
+		replica_batch_add_entry(batch, &image_entry(image, index)->entry);
 }
 
 static void make_batch(Replica *r)
@@ -357,12 +385,9 @@ static void make_batch(Replica *r)
 	r->batch->scalars.adopted = r->adopted;
 	r->batch->log_first = log_first_to_keep(r);
 	dump_scalars(r->batch, image);
-	g_tree_foreach(r->dirty, take_dirty, r);
-	g_tree_remove_all(r->dirty);
-	r->dirty_since_ms = -1;
+	take_dirty(r, image->tree);
 	dump_origins(r->batch, image, false);
-	for (uint64_t index = r->written + 1; index <= image_last(image); index++)
-		replica_batch_add_entry(r->batch, &image_entry(image, index)->entry);
+	add_entries(r->batch, image, r->written + 1, image_last(image));
 	r->batch_last = image_last(image);
 }
 
@@ -374,16 +399,55 @@ static void start_batch(Replica *r)
 	r->env.persist(r->env.data, r->batch);
 }
 
-/* Hands over a batch that replaces everything by image; both are taken.  Nothing else may be under
- * way. */
-void disk_stage(Replica *r, ReplicaBatch *batch, Image *image)
+static void stage_image(Replica *r, const Image *image, const GArray *changed)
 {
-	assert(batch->replace);
+	ReplicaBatch *batch = r->batch;
+
+	for (guint i = 0; i < changed->len; i++)
+		disk_mark(r, g_array_index(changed, uint64_t, i));
+	take_dirty(r, image->tree);
+	dump_scalars(batch, image);
+	batch->new_origins = true;
+	dump_origins(batch, image, true);
+	batch->log_cut = 0;
+	batch->log_first = image->log_first;
+	add_entries(batch, image, image->log_first, image_last(image));
+	r->batch_last = image_last(image);
+}
+
+static void stage_entries(Replica *r, uint64_t cut, const GPtrArray *entries)
+{
+	ReplicaBatch *batch = r->batch;
+	const Image *image = r->image;
+
+	take_dirty(r, image->tree);
+	dump_scalars(batch, image);
+	dump_origins(batch, image, false);
+	batch->log_cut = cut;
+	batch->log_first = log_first_to_keep(r);
+	add_entries(batch, image, r->written + 1, cut);
+	for (guint i = 0; i < entries->len; i++) {
+		const LogEntry *entry = g_ptr_array_index(entries, i);
+
+		replica_batch_add_entry(batch, &entry->entry);
+	}
+	r->batch_last = cut + entries->len;
+}
+
+/* Hands over what a transfer has brought; taken.  Nothing else may be under way. */
+void disk_stage(Replica *r, Staged *staged)
+{
 	assert(!r->batch);
 
-	r->batch = batch;
-	r->batch_last = image_last(image);
-	r->staged = image;
+	r->batch = replica_batch_new();
+	r->batch->sync = true;
+	if (staged->image)
+		stage_image(r, staged->image, staged->changed);
+	else
+		stage_entries(r, staged->cut, staged->entries);
+	r->batch->scalars.promised = r->promised;
+	r->batch->scalars.adopted = r->epoch;
+	r->staged = staged;
 	start_batch(r);
 }
 
@@ -401,22 +465,36 @@ static void finish_batch(Replica *r)
 	r->written_adopted = batch->scalars.adopted;
 	r->written_commit = batch->scalars.commit;
 	r->written = r->batch_last;
-	if (batch->replace) {
-		g_tree_remove_all(r->dirty);
-		r->dirty_since_ms = -1;
-		transfer_switch(r, g_steal_pointer(&r->staged));
-	}
+	if (r->staged)
+		switch_in(r, g_steal_pointer(&r->staged));
 	log_release(r);
 }
 
-/* A tree that failed to be written and that nobody in this view waits for is not tried again: while
- * it might still come, we cannot tell the others what we have. */
+/* What of a batch is to be written by a later one. */
+static void mark_again(Replica *r, const ReplicaBatch *batch)
+{
+	GHashTableIter iter;
+	gpointer origin;
+
+	for (guint i = 0; i < batch->rows->len; i++)
+		disk_mark(r, ((const ReplicaRow *)g_ptr_array_index(batch->rows, i))->inode);
+	for (guint i = 0; i < batch->removed->len; i++)
+		disk_mark(r, g_array_index(batch->removed, uint64_t, i));
+	g_hash_table_iter_init(&iter, r->image->origins);
+	while (g_hash_table_iter_next(&iter, NULL, &origin))
+		((Origin *)origin)->dirty = true;
+	r->dirty_since_ms = replica_now(r);
+}
+
+/* What a transfer has brought, failed to be written, and is waited for by nobody in this view is not
+ * tried again: while it might still come, we cannot tell the others what we have. */
 void disk_abandon(Replica *r)
 {
-	if (!r->batch || !r->batch_failed || !r->batch->replace)
+	if (!r->batch || !r->batch_failed || !r->staged)
 		return;
+	mark_again(r, r->batch);
 	g_clear_pointer(&r->batch, replica_batch_free);
-	g_clear_pointer(&r->staged, image_free);
+	g_clear_pointer(&r->staged, staged_free);
 }
 
 void disk_persisted(Replica *r, int result)

@@ -9,7 +9,9 @@
  *	replica_lease.c     renewals of locks, and who may take one over
  *	replica_submit.c    changes of this node: waiting, sending, answering
  *	replica_disk.c      batches for the database, and loading from it
- *	replica_transfer.c  the source's state on its way to members that differ
+ *	replica_source.c    what the source sends to members that differ
+ *	replica_catchup.c   what such a member does with it
+ *	replica_switch.c    putting it in the place of what was there
  *
  * An input records what it brings and then runs replica_pump(), which does all that has become
  * possible.  So nothing is sent, written or answered in the middle of a change of state. */
@@ -43,6 +45,19 @@
 /* Bytes of changes in one message, unless one change alone is larger. */
 #define OPS_BYTES_MAX (128 * 1024)
 
+/* A member that differs has so long to tell its list before it is another one's turn … */
+#define LIST_PATIENCE_MS 2000
+
+/* … and hashes about so many bytes for one. */
+#define LIST_HASHED_MAX (256 * 1024)
+
+/* A member that differs hears nothing for so long before it asks all to agree anew … */
+#define SILENCE_MS 10000
+
+/* … and waits from the one to the other after what made no sense. */
+#define AGAIN_MS_MIN INT64_C(500)
+#define AGAIN_MS_MAX 60000
+
 /* Bytes that may wait behind a transfer; above, the view agrees anew. */
 #define BEHIND_BYTES_MAX (64 * 1024 * 1024)
 
@@ -60,9 +75,9 @@
 /* --- Log -------------------------------------------------------------------------------------- */
 
 typedef struct LogEntry {
-	ReplicaEntry entry; /* op is NULL once it is applied and written. */
-	Op *op;             /* Decoded; NULL once it is applied. */
-	uint32_t size;      /* Of the encoded operation. */
+	ReplicaEntry entry;
+	Op *op;        /* Decoded; NULL once it is applied. */
+	uint32_t size; /* Of the encoded operation. */
 } LogEntry;
 
 LogEntry *log_entry_free(LogEntry *entry);
@@ -88,6 +103,14 @@ typedef struct Image {
 	uint64_t commit;
 	uint8_t commit_hash[REPLICA_HASH_SIZE];
 } Image;
+
+/* What a transfer has brought, on its way to the disk: another image, or another end of the log. */
+typedef struct Staged {
+	Image *image;       /* NULL: the end of the log … */
+	GArray *changed;    /* Inodes that differ in it from ours. */
+	uint64_t cut;       /* … which behind this index … */
+	GPtrArray *entries; /* … is of these LogEntry. */
+} Staged;
 
 /* --- View ------------------------------------------------------------------------------------- */
 
@@ -151,7 +174,7 @@ struct Replica {
 	uint64_t written_commit;   /* … and the tree of this index. */
 	GTree *dirty;              /* Inodes that differ from the database. */
 	int64_t dirty_since_ms;
-	Image *staged; /* Belongs to `batch`, which replaces everything. */
+	Staged *staged; /* Belongs to `batch`, which puts it in the place of what is there. */
 
 	/* The bus (replica.c). */
 	uint32_t members[REPLICA_NODES_MAX];
@@ -170,6 +193,7 @@ struct Replica {
 	uint64_t n_announced; /* By us, in this run. */
 	bool announcing;      /* Our VIEW is on its way. */
 	bool left_out;        /* The others have begun without us. */
+	uint32_t newer;       /* A member that speaks a newer format than ours; 0: none. */
 	WireView view;        /* counter 0: none yet. */
 	Peer peers[REPLICA_NODES_MAX];
 	unsigned n_peers;
@@ -212,9 +236,9 @@ struct Replica {
 	bool confirm_under_way;
 	int64_t confirm_wanted_ms; /* Since when we could confirm more; -1: we cannot. */
 
-	/* Transfer (replica_transfer.c). */
-	TransferOut *out; /* We are the source, and others differ. */
-	TransferIn *in;   /* We differ. */
+	/* Transfer. */
+	TransferOut *out; /* We are the source, and others differ (replica_source.c). */
+	TransferIn *in;   /* We differ (replica_catchup.c). */
 };
 
 /* replica.c */
@@ -222,12 +246,15 @@ int64_t replica_now(const Replica *r);
 void replica_set_state(Replica *r, ReplicaState next);
 void replica_send(Replica *r, const WireMessage *message);
 void replica_forget_outgoing(Replica *r);
-Peer *replica_peer(Replica *r, uint32_t node);
+Peer *replica_peer(const Replica *r, uint32_t node);
+uint32_t replica_piece_max(const Replica *r);
+void replica_bad_message(Replica *r, uint32_t sender, int error);
 
 /* replica_view.c */
 void view_leave(Replica *r);
 void view_enter(Replica *r, const uint32_t *nodes, unsigned n_nodes);
 void view_announce(Replica *r);
+void view_go_blind(Replica *r, uint32_t node);
 void view_receive_announce(Replica *r, uint32_t sender, const WireMessage *message);
 void view_receive_state(Replica *r, Peer *peer, const WireMessage *message);
 void view_receive_promise(Replica *r, Peer *peer, const WireMessage *message);
@@ -242,6 +269,10 @@ uint64_t image_last(const Image *image);
 const uint8_t *image_last_hash(const Image *image);
 LogEntry *image_entry(const Image *image, uint64_t index);
 Origin *image_origin(Image *image, uint32_t node);
+void image_append(Image *image, LogEntry *entry);
+void image_cut(Image *image, uint64_t index);
+int log_entry_new(const ReplicaEntry *from, LogEntry **ret);
+bool log_follows(const uint8_t *previous, const ReplicaEntry *entry);
 void log_hash(const uint8_t *previous, const ReplicaEntry *entry, uint8_t *ret);
 void log_append(Replica *r, LogEntry *entry);
 void log_commit(Replica *r, uint64_t index);
@@ -278,20 +309,38 @@ void submit_free(Replica *r);
 
 /* replica_disk.c */
 int image_load(const ReplicaBatch *batch, Image **ret, GError **err);
-ReplicaBatch *image_dump(const Image *image);
+void disk_row_of(const TreeNode *node, ReplicaRow *ret);
+void disk_add_node(ReplicaBatch *batch, const TreeNode *node);
+void disk_add_row(ReplicaBatch *batch, const Tree *tree, uint64_t inode);
+void disk_add_origins(ReplicaBatch *batch, const Image *image);
 void disk_mark(Replica *r, uint64_t inode);
-void disk_stage(Replica *r, ReplicaBatch *batch, Image *image);
+void disk_stage(Replica *r, Staged *staged);
 void disk_abandon(Replica *r);
 bool disk_replacing(const Replica *r);
 void disk_persisted(Replica *r, int result);
 void disk_pump(Replica *r);
 int64_t disk_deadline(const Replica *r);
 
-/* replica_transfer.c */
-void transfer_start_out(Replica *r);
-void transfer_start_in(Replica *r);
-void transfer_stop(Replica *r);
-void transfer_queue(Replica *r, LogEntry *entry);
-void transfer_receive_piece(Replica *r, uint32_t sender, const WireMessage *message);
-void transfer_switch(Replica *r, Image *image);
-void transfer_pump(Replica *r);
+/* replica_source.c */
+void source_start(Replica *r);
+void source_stop(Replica *r);
+void source_mark(Replica *r, uint64_t inode);
+void source_receive_piece(Replica *r);
+void source_receive_list(Replica *r, const Peer *peer, const WireMessage *message);
+void source_receive_again(Replica *r, const Peer *peer, const WireMessage *message);
+void source_pump(Replica *r);
+int64_t source_deadline(const Replica *r);
+
+/* replica_catchup.c */
+void catchup_start(Replica *r);
+void catchup_stop(Replica *r);
+void catchup_queue(Replica *r, LogEntry *entry);
+void catchup_append_behind(Replica *r);
+void catchup_receive_piece(Replica *r, const WireMessage *message);
+void catchup_pump(Replica *r);
+int64_t catchup_deadline(const Replica *r);
+
+/* replica_switch.c */
+Staged *staged_free(Staged *staged);
+uint64_t replica_row_digest(const TreeNode *node, uint8_t *ret);
+void switch_in(Replica *r, Staged *staged);

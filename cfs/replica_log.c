@@ -90,6 +90,46 @@ Origin *image_origin(Image *image, uint32_t node)
 	return origin;
 }
 
+/* Takes entry, whose index and hash are set. */
+void image_append(Image *image, LogEntry *entry)
+{
+	assert(entry->entry.index == image_last(image) + 1);
+
+	g_ptr_array_add(image->log, entry);
+	image->log_bytes += entry->size;
+}
+
+/* Forgets what is behind index, none of which is applied. */
+void image_cut(Image *image, uint64_t index)
+{
+	assert(index >= image->commit);
+	assert(index + 1 >= image->log_first);
+
+	while (image_last(image) > index) {
+		image->log_bytes -= image_entry(image, image_last(image))->size;
+		g_ptr_array_remove_index(image->log, image->log->len - 1);
+	}
+}
+
+/* Makes an entry of our own with the operation decoded; -EBADMSG or -EPROTONOSUPPORT when it is
+ * none. */
+int log_entry_new(const ReplicaEntry *from, LogEntry **ret)
+{
+	g_autoptr(LogEntry) entry = g_new0(LogEntry, 1);
+	gsize size;
+	const uint8_t *bytes = g_bytes_get_data(from->op, &size);
+	int r;
+
+	entry->entry = *from;
+	g_bytes_ref(entry->entry.op);
+	entry->size = (uint32_t)size;
+	r = op_decode(bytes, size, &entry->op);
+	if (r < 0)
+		return r;
+	*ret = g_steal_pointer(&entry);
+	return 0;
+}
+
 /* --- Appending -------------------------------------------------------------------------------- */
 
 /* The hash of the log up to an entry, from the one before it.  Of the operation only the size goes in:
@@ -112,6 +152,15 @@ void log_hash(const uint8_t *previous, const ReplicaEntry *entry, uint8_t *ret)
 	g_checksum_get_digest(sum, ret, &size);
 }
 
+/* Whether the hash of an entry is that of the log up to it. */
+bool log_follows(const uint8_t *previous, const ReplicaEntry *entry)
+{
+	uint8_t expected[REPLICA_HASH_SIZE];
+
+	log_hash(previous, entry, expected);
+	return memcmp(entry->hash, expected, REPLICA_HASH_SIZE) == 0;
+}
+
 /* Takes entry, whose origin, boot, seq and operation are set. */
 void log_append(Replica *r, LogEntry *entry)
 {
@@ -122,30 +171,29 @@ void log_append(Replica *r, LogEntry *entry)
 	entry->entry.index = image_last(image) + 1;
 	entry->entry.epoch = r->epoch;
 	log_hash(image_last_hash(image), &entry->entry, entry->entry.hash);
-	g_ptr_array_add(image->log, entry);
-	image->log_bytes += entry->size;
+	image_append(image, entry);
 }
 
-/* The entries of a message, or NULL when one of them is no operation: then none counts, on any
+/* The entries of a message; an error when one of them is no operation: then none counts, on any
  * member. */
-static GPtrArray *read_entries(uint32_t sender, const WireMessage *message)
+static int read_entries(uint32_t sender, const WireMessage *message, GPtrArray **ret)
 {
 	g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(log_entry_destroy);
 
 	for (uint32_t i = 0; i < message->ops.n_ops; i++) {
 		const WireOp *op = &message->ops.ops[i];
-		LogEntry *entry = g_new0(LogEntry, 1);
+		g_autoptr(GBytes) bytes = g_bytes_new(op->bytes, op->size);
+		const ReplicaEntry from = {
+			.origin = sender, .boot = message->ops.boot, .seq = op->seq, .op = bytes};
+		LogEntry *entry = NULL;
+		int r = log_entry_new(&from, &entry);
 
+		if (r < 0)
+			return r;
 		g_ptr_array_add(entries, entry);
-		entry->entry.origin = sender;
-		entry->entry.boot = message->ops.boot;
-		entry->entry.seq = op->seq;
-		entry->entry.op = g_bytes_new(op->bytes, op->size);
-		entry->size = (uint32_t)op->size;
-		if (op_decode(op->bytes, op->size, &entry->op) < 0)
-			return NULL;
 	}
-	return g_steal_pointer(&entries);
+	*ret = g_steal_pointer(&entries);
+	return 0;
 }
 
 /* An entry has got its place in the order; taken. */
@@ -160,12 +208,13 @@ static void receive_entry(Replica *r, LogEntry *entry)
 	if (r->state == REPLICA_STATE_ACTIVE)
 		log_append(r, entry);
 	else
-		transfer_queue(r, entry);
+		catchup_queue(r, entry);
 }
 
 void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
 {
 	g_autoptr(GPtrArray) entries = NULL;
+	int result;
 
 	if (r->state != REPLICA_STATE_ACTIVE && r->state != REPLICA_STATE_CATCHING_UP)
 		return;
@@ -174,9 +223,11 @@ void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
 	if (sender == r->options.node)
 		r->ops_under_way = false;
 
-	entries = read_entries(sender, message);
-	if (!entries)
+	result = read_entries(sender, message, &entries);
+	if (result < 0) {
+		replica_bad_message(r, sender, result);
 		return;
+	}
 
 	g_ptr_array_set_free_func(entries, NULL);
 	for (guint i = 0; i < entries->len; i++)
@@ -233,8 +284,12 @@ static void apply_entry(Replica *r, LogEntry *entry)
 	memcpy(r->image->commit_hash, entry->entry.hash, REPLICA_HASH_SIZE);
 	r->counters.entries++;
 
-	for (guint i = 0; i < changes->len; i++)
-		disk_mark(r, ((const TreeChange *)g_ptr_array_index(changes, i))->inode);
+	for (guint i = 0; i < changes->len; i++) {
+		uint64_t inode = ((const TreeChange *)g_ptr_array_index(changes, i))->inode;
+
+		disk_mark(r, inode);
+		source_mark(r, inode);
+	}
 	lease_applied(r, changes);
 	if (entry->entry.origin == r->options.node && entry->entry.boot == r->options.boot)
 		submit_applied(r, entry->entry.seq, result, changes);
@@ -395,7 +450,7 @@ uint64_t log_first_to_keep(const Replica *r)
 	uint64_t first = image->log_first;
 	uint64_t bytes = image->log_bytes;
 
-	while (first < settled && (image_last(image) - first >= REPLICA_LOG_ENTRIES_MAX ||
+	while (first < settled && (image_last(image) - first >= r->options.log_entries_max ||
 					  bytes > REPLICA_LOG_BYTES_MAX)) {
 		bytes -= image_entry(image, first)->size;
 		first++;
@@ -403,23 +458,14 @@ uint64_t log_first_to_keep(const Replica *r)
 	return first;
 }
 
-/* Lets go of what is applied and written: the bytes at once, the entries when a good part of them
- * can go together. */
+/* Lets go of entries that the database need not keep either, when a good part of them can go together.
+ * The others stay with their bytes: they are what a member that was away is given. */
 void log_release(Replica *r)
 {
 	Image *image = r->image;
-	uint64_t first;
+	uint64_t first = log_first_to_keep(r);
 
-	for (uint64_t index = MIN(r->written, image->commit); index >= image->log_first; index--) {
-		LogEntry *entry = image_entry(image, index);
-
-		if (!entry->entry.op)
-			break;
-		g_clear_pointer(&entry->entry.op, g_bytes_unref);
-	}
-
-	first = log_first_to_keep(r);
-	if (first - image->log_first <= REPLICA_LOG_ENTRIES_MAX / 8)
+	if (first - image->log_first <= r->options.log_entries_max / 8)
 		return;
 	for (uint64_t index = image->log_first; index < first; index++)
 		image->log_bytes -= image_entry(image, index)->size;

@@ -40,7 +40,7 @@ static GList *find_pending(Replica *r, uint64_t seq)
 
 int replica_writable(const Replica *r)
 {
-	if (!r->quorate || r->state == REPLICA_STATE_OUTSIDE)
+	if (!r->quorate || r->newer || r->state == REPLICA_STATE_OUTSIDE)
 		return -EROFS;
 	return r->state == REPLICA_STATE_GATHERING && r->hopeless ? -EROFS : 0;
 }

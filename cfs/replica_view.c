@@ -17,7 +17,8 @@ static void reset(Replica *r)
 	if (r->state == REPLICA_STATE_ACTIVE || r->state == REPLICA_STATE_OUTSIDE)
 		submit_stall(r);
 	r->ops_under_way = false;
-	transfer_stop(r);
+	source_stop(r);
+	catchup_stop(r);
 	disk_abandon(r);
 	replica_forget_outgoing(r);
 	memset(&r->view, 0, sizeof(r->view));
@@ -46,7 +47,16 @@ void view_leave(Replica *r)
 {
 	reset(r);
 	r->n_members = 0;
+	r->newer = 0;
 	replica_set_state(r, REPLICA_STATE_OUTSIDE);
+}
+
+static bool is_member(const Replica *r, uint32_t node)
+{
+	for (unsigned i = 0; i < r->n_members; i++)
+		if (r->members[i] == node)
+			return true;
+	return false;
 }
 
 void view_enter(Replica *r, const uint32_t *nodes, unsigned n_nodes)
@@ -56,17 +66,23 @@ void view_enter(Replica *r, const uint32_t *nodes, unsigned n_nodes)
 	reset(r);
 	memcpy(r->members, nodes, n_nodes * sizeof(nodes[0]));
 	r->n_members = n_nodes;
+	if (!is_member(r, r->newer))
+		r->newer = 0;
 	replica_set_state(r, REPLICA_STATE_GATHERING);
-	if (nodes[0] == r->options.node)
+	if (nodes[0] == r->options.node && !r->newer)
 		view_announce(r);
 }
 
-static bool is_member(const Replica *r, uint32_t node)
+/* A member has sent what only a newer version of this program understands.  Whatever it was, we would
+ * go on without: so we take part in nothing until that member is gone (R11).  All who are of our
+ * version do so at this place in the order of the bus. */
+void view_go_blind(Replica *r, uint32_t node)
 {
-	for (unsigned i = 0; i < r->n_members; i++)
-		if (r->members[i] == node)
-			return true;
-	return false;
+	if (!is_member(r, node))
+		return;
+	reset(r);
+	r->newer = node;
+	replica_set_state(r, REPLICA_STATE_GATHERING);
 }
 
 /* Begins an agreement of those members that want accepts. */
@@ -155,6 +171,7 @@ static void send_state(Replica *r)
 	state->last = image_last(r->image);
 	state->commit = r->image->commit;
 	memcpy(state->last_hash, image_last_hash(r->image), REPLICA_HASH_SIZE);
+	memcpy(state->commit_hash, r->image->commit_hash, REPLICA_HASH_SIZE);
 	state->quorate = r->quorate;
 	state->reduced = r->reduced;
 	state->trusted = r->options.trusted;
@@ -362,7 +379,7 @@ static void open_epoch(Replica *r)
 	lease_begin(r);
 	if (!replica_peer(r, r->options.node)->level) {
 		replica_set_state(r, REPLICA_STATE_CATCHING_UP);
-		transfer_start_in(r);
+		catchup_start(r);
 		return;
 	}
 
@@ -372,7 +389,7 @@ static void open_epoch(Replica *r)
 	log_commit(r, r->commit_told);
 	submit_resume(r);
 	if (r->source == r->options.node)
-		transfer_start_out(r);
+		source_start(r);
 }
 
 void view_receive_promise(Replica *r, Peer *peer, const WireMessage *message)
@@ -446,7 +463,7 @@ void view_pump(Replica *r)
 {
 	const Peer *self;
 
-	if (r->state == REPLICA_STATE_OUTSIDE || r->announcing)
+	if (r->state == REPLICA_STATE_OUTSIDE || r->announcing || r->newer)
 		return;
 	if (r->state == REPLICA_STATE_GATHERING) {
 		/* While a batch replaces our state it is not known what we have. */
@@ -468,7 +485,7 @@ void view_pump(Replica *r)
 
 int64_t view_deadline(const Replica *r)
 {
-	if (r->state != REPLICA_STATE_GATHERING || r->announcing || disk_replacing(r))
+	if (r->state != REPLICA_STATE_GATHERING || r->announcing || r->newer || disk_replacing(r))
 		return -1;
 	if (r->n_peers == 0)
 		return r->gathering_since_ms + (int64_t)own_rank(r) * ANNOUNCE_MS;

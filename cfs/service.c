@@ -11,6 +11,9 @@
 #include "cfs/service_internal.h"
 #include "cfs/views.h"
 
+/* One line about messages that make no sense in so long a time. */
+#define BAD_MESSAGE_LOG_MS 60000
+
 /* The id of a node that never was in a cluster. */
 #define STANDALONE_ID 1
 
@@ -109,6 +112,27 @@ static void tell_forgetful(Service *service)
 	service->forgetful = status.forgetful;
 }
 
+static void env_bad_message(void *data, uint32_t node, int error)
+{
+	Service *service = data;
+	int64_t now_ms = service_now_ms();
+
+	if (error == -EPROTONOSUPPORT) {
+		log_err("Node %u speaks a newer format of the store than this node, which stays "
+			"read-only until that node is gone or this one is upgraded",
+			node);
+		return;
+	}
+	/* Who sends one may send many. */
+	service->n_bad_messages++;
+	if (now_ms < service->bad_message_log_ms)
+		return;
+	log_warning("Node %u has sent what makes no sense to the store, and is ignored "
+		    "(%u messages in all)",
+		node, service->n_bad_messages);
+	service->bad_message_log_ms = now_ms + BAD_MESSAGE_LOG_MS;
+}
+
 static void env_state_changed(void *data)
 {
 	Service *service = data;
@@ -184,6 +208,7 @@ static int load_replica(Service *service, GError **err)
 		.persist = env_persist,
 		.applied = env_applied,
 		.answer = env_answer,
+		.bad_message = env_bad_message,
 		.state_changed = env_state_changed,
 	};
 	const ReplicaOptions options = {

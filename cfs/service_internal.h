@@ -49,16 +49,18 @@ struct Service {
 	Events *events;
 	IpcServer *ipc; /* NULL until mounted. */
 
-	ClusterConf *conf;      /* As told last; NULL: not yet. */
-	bool quorate;           /* By corosync … */
-	GArray *online;         /* … whose nodes these are: of uint32_t, ascending. */
-	uint32_t node;          /* Our id; 0: not known yet. */
-	bool forgetful;         /* As ReplicaStatus told last. */
-	int disk_complaint;     /* Error of the disk that was logged last; 0: none. */
-	unsigned n_mkdirs;      /* Directories of nodes that are being made. */
-	uint64_t boot;          /* Names this run of the process. */
-	bool was_writable;      /* As clients were told last. */
-	bool beside_complained; /* About a message that goes beside the log. */
+	ClusterConf *conf;          /* As told last; NULL: not yet. */
+	bool quorate;               /* By corosync … */
+	GArray *online;             /* … whose nodes these are: of uint32_t, ascending. */
+	uint32_t node;              /* Our id; 0: not known yet. */
+	bool forgetful;             /* As ReplicaStatus told last. */
+	int disk_complaint;         /* Error of the disk that was logged last; 0: none. */
+	unsigned n_mkdirs;          /* Directories of nodes that are being made. */
+	uint64_t boot;              /* Names this run of the process. */
+	bool was_writable;          /* As clients were told last. */
+	bool beside_complained;     /* About a message that goes beside the log. */
+	unsigned n_bad_messages;    /* That nobody could understand … */
+	int64_t bad_message_log_ms; /* … and when the next of them may be logged. */
 
 	uint64_t members_version; /* See ViewsInput. */
 	uint64_t vmlist_version;

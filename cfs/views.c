@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/macro.h"
+#include "cfs/wire.h"
 
 /* Files that programs watch by their number in .version. */
 static const char *const watched[] = {
@@ -226,9 +227,22 @@ static json_t *counters(const ViewsInput *input)
 	set_number(object, "submitted", from->submitted);
 	set_number(object, "messages", from->sent);
 	set_number(object, "message_bytes", from->sent_bytes);
+	set_number(object, "logs_in", from->logs_in);
+	set_number(object, "logs_out", from->logs_out);
 	set_number(object, "transfers_in", from->transfers_in);
 	set_number(object, "transfers_out", from->transfers_out);
 	set_number(object, "epochs", from->epochs);
+	return object;
+}
+
+/* What this program speaks, and the member that speaks something newer. */
+static json_t *format(const ReplicaStatus *status)
+{
+	json_t *object = json_object();
+
+	set_number(object, "version", WIRE_VERSION);
+	(void)json_object_set_new(object, "newer_node",
+		status->newer ? json_integer((json_int_t)status->newer) : json_null());
 	return object;
 }
 
@@ -253,6 +267,7 @@ GBytes *views_store(const ViewsInput *input)
 	(void)json_object_set_new(root, "need_reduced", json_boolean(status->reduced));
 	(void)json_object_set_new(root, "forgetful", json_boolean(status->forgetful));
 	(void)json_object_set_new(root, "quorate", json_boolean(status->quorate));
+	(void)json_object_set_new(root, "format", format(status));
 	(void)json_object_set_new(root, "members", member_list(status));
 	set_number(root, "pending", status->n_pending);
 	set_number(root, "tree_version", tree_version(input->tree));

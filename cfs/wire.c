@@ -14,12 +14,17 @@
  *
  *	VIEW     u32 n, n * u32 member, u32 m, m * u32 node (both ascending, none 0)
  *	STATE    u64 promised, u64 adopted, u64 last, u64 commit, 32 bytes hash at last,
- *	         u8 quorate, u8 reduced, u8 trusted, u8 0, u32 n_online, u32 n, n * u32 configured node
+ *	         32 bytes hash at commit, u8 quorate, u8 reduced, u8 trusted, u8 0, u32 n_online,
+ *	         u32 n, n * u32 configured node
  *	PROMISE  u64 epoch
  *	OPS      u64 epoch, u64 boot, u32 n (1 to REPLICA_IN_FLIGHT_MAX),
  *	         n * (u64 seq (ascending, none 0), u32 size, operation)
  *	ACK      u64 epoch, u64 index
  *	PIECE    u64 epoch, u32 number, u8 final, u8 0, u16 0, u32 size, bytes
+ *	LIST     u64 epoch, u32 session, u64 after, u64 upto, u32 n,
+ *	         n * (u64 inode (ascending, above after, not above upto), u64 version,
+ *	         16 bytes digest)
+ *	AGAIN    u64 epoch
  *	RENEW    u64 epoch, u32 n (1 to WIRE_RENEW_MAX), n * u64 token (none 0)
  *	CONFIRM  u64 epoch, u64 renewals */
 
@@ -53,6 +58,7 @@ static void put_state(GByteArray *out, const WireState *state)
 	bytes_put_u64(out, state->last);
 	bytes_put_u64(out, state->commit);
 	bytes_put(out, state->last_hash, sizeof(state->last_hash));
+	bytes_put(out, state->commit_hash, sizeof(state->commit_hash));
 	bytes_put_u8(out, state->quorate);
 	bytes_put_u8(out, state->reduced);
 	bytes_put_u8(out, state->trusted);
@@ -101,6 +107,25 @@ static void put_renew(GByteArray *out, const WireMessage *message)
 		bytes_put_u64(out, message->renew.tokens[i]);
 }
 
+void wire_put_list_row(GByteArray *bytes, const WireListRow *row)
+{
+	bytes_put_u64(bytes, row->inode);
+	bytes_put_u64(bytes, row->version);
+	bytes_put(bytes, row->digest, sizeof(row->digest));
+}
+
+static void put_list(GByteArray *out, const WireMessage *message)
+{
+	assert(message->list.n_rows <= WIRE_LIST_ROWS_MAX);
+
+	bytes_put_u64(out, message->list.epoch);
+	bytes_put_u32(out, message->list.session);
+	bytes_put_u64(out, message->list.after);
+	bytes_put_u64(out, message->list.upto);
+	bytes_put_u32(out, message->list.n_rows);
+	bytes_put(out, message->list.bytes, (size_t)message->list.n_rows * WIRE_LIST_ROW_SIZE);
+}
+
 GBytes *wire_encode(const WireMessage *message)
 {
 	GByteArray *out = g_byte_array_new();
@@ -134,6 +159,12 @@ GBytes *wire_encode(const WireMessage *message)
 		break;
 	case WIRE_PIECE:
 		put_piece(out, message);
+		break;
+	case WIRE_LIST:
+		put_list(out, message);
+		break;
+	case WIRE_AGAIN:
+		bytes_put_u64(out, message->again.epoch);
 		break;
 	case WIRE_RENEW:
 		put_renew(out, message);
@@ -193,6 +224,10 @@ static int get_state(BytesReader *reader, WireState *state)
 	if (!hash || state->adopted > state->promised || state->commit > state->last)
 		return -EBADMSG;
 	memcpy(state->last_hash, hash, sizeof(state->last_hash));
+	hash = bytes_get(reader, sizeof(state->commit_hash));
+	if (!hash)
+		return -EBADMSG;
+	memcpy(state->commit_hash, hash, sizeof(state->commit_hash));
 
 	r = get_boolean(reader, &state->quorate);
 	if (r < 0)
@@ -263,6 +298,44 @@ static int get_renew(BytesReader *reader, WireMessage *message)
 	return 0;
 }
 
+void wire_get_list_row(const uint8_t *bytes, uint32_t i, WireListRow *ret)
+{
+	BytesReader reader =
+		bytes_reader(bytes + (size_t)i * WIRE_LIST_ROW_SIZE, WIRE_LIST_ROW_SIZE);
+
+	ret->inode = bytes_get_u64(&reader);
+	ret->version = bytes_get_u64(&reader);
+	memcpy(ret->digest, bytes_get(&reader, sizeof(ret->digest)), sizeof(ret->digest));
+}
+
+static int get_list(BytesReader *reader, WireMessage *message)
+{
+	uint64_t previous;
+
+	message->list.epoch = bytes_get_u64(reader);
+	message->list.session = bytes_get_u32(reader);
+	message->list.after = bytes_get_u64(reader);
+	message->list.upto = bytes_get_u64(reader);
+	message->list.n_rows = bytes_get_u32(reader);
+	if (reader->failed || message->list.n_rows > WIRE_LIST_ROWS_MAX ||
+		message->list.upto <= message->list.after)
+		return -EBADMSG;
+	message->list.bytes = bytes_get(reader, (size_t)message->list.n_rows * WIRE_LIST_ROW_SIZE);
+	if (!message->list.bytes)
+		return -EBADMSG;
+
+	previous = message->list.after;
+	for (uint32_t i = 0; i < message->list.n_rows; i++) {
+		WireListRow row;
+
+		wire_get_list_row(message->list.bytes, i, &row);
+		if (row.inode <= previous || row.inode > message->list.upto)
+			return -EBADMSG;
+		previous = row.inode;
+	}
+	return 0;
+}
+
 static int get_announce(BytesReader *reader, WireMessage *message)
 {
 	int r;
@@ -291,6 +364,11 @@ static int get_body(BytesReader *reader, WireMessage *message)
 		return 0;
 	case WIRE_PIECE:
 		return get_piece(reader, message);
+	case WIRE_LIST:
+		return get_list(reader, message);
+	case WIRE_AGAIN:
+		message->again.epoch = bytes_get_u64(reader);
+		return 0;
 	case WIRE_RENEW:
 		return get_renew(reader, message);
 	case WIRE_CONFIRM:

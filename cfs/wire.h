@@ -16,13 +16,17 @@
 
 #define WIRE_VERSION 1
 
-/* Largest message that is read, and the part of it that a change of view may use for one piece of a
- * tree. */
+/* Largest message that is read, and the part of it that a transfer may use for one piece. */
 #define WIRE_SIZE_MAX  (32 * 1024 * 1024)
 #define WIRE_PIECE_MAX (128 * 1024)
 
 /* Renewals in one message. */
 #define WIRE_RENEW_MAX 256
+
+/* Bytes of a row in a list, and most rows in one. */
+#define WIRE_LIST_ROW_SIZE 32
+#define WIRE_LIST_ROWS_MAX (WIRE_PIECE_MAX / WIRE_LIST_ROW_SIZE)
+#define WIRE_DIGEST_SIZE   16
 
 typedef enum WireType {
 	WIRE_INVALID = 0,
@@ -32,7 +36,9 @@ typedef enum WireType {
 		       */
 	WIRE_OPS,     /* Changes of one origin. */
 	WIRE_ACK,     /* A member's disk holds the log of the epoch up to an index. */
-	WIRE_PIECE,   /* A part of the source's state, for those that differ. */
+	WIRE_PIECE,   /* A part of what the source sends to those that differ (cfs/stream.h). */
+	WIRE_LIST,    /* What a member that differs has of a range of the tree. */
+	WIRE_AGAIN,   /* A member that differs could make no sense of what the source sent. */
 	WIRE_RENEW,   /* Renewals of locks, by one node. */
 	WIRE_CONFIRM, /* A voter that has adopted the epoch has seen so many renewals in it. */
 	WIRE_N_TYPES,
@@ -51,6 +57,7 @@ typedef struct WireState {
 	uint64_t last;
 	uint64_t commit;
 	uint8_t last_hash[REPLICA_HASH_SIZE];
+	uint8_t commit_hash[REPLICA_HASH_SIZE];
 	bool quorate;
 	bool reduced;      /* Quorate although fewer than a majority are online. */
 	bool trusted;      /* Counts although it has adopted no epoch (ReplicaOptions.trusted). */
@@ -65,6 +72,13 @@ typedef struct WireOp {
 	const uint8_t *bytes; /* Encoded operation; decoded messages point into their buffer. */
 	size_t size;
 } WireOp;
+
+/* One row inside LIST: what it is, without its bytes. */
+typedef struct WireListRow {
+	uint64_t inode;
+	uint64_t version;
+	uint8_t digest[WIRE_DIGEST_SIZE]; /* Of all but inode and version. */
+} WireListRow;
 
 typedef struct WireMessage {
 	WireType type;
@@ -92,7 +106,7 @@ typedef struct WireMessage {
 		} ack;
 		struct {
 			uint64_t epoch;
-			uint32_t number; /* From 0. */
+			uint32_t number; /* From 0 in each stream. */
 			bool final;
 			const uint8_t *bytes;
 			size_t size;
@@ -106,8 +120,23 @@ typedef struct WireMessage {
 			uint64_t epoch;
 			uint64_t renewals; /* Of all locks, since the epoch opened. */
 		} confirm;
+		struct {
+			uint64_t epoch;
+			uint32_t session;     /* As the source said. */
+			uint64_t after;       /* Rows with inodes above this one … */
+			uint64_t upto;        /* … and up to this one; UINT64_MAX: to the end. */
+			uint32_t n_rows;      /* All of them … */
+			const uint8_t *bytes; /* … by wire_put_list_row(), inodes ascending. */
+		} list;
+		struct {
+			uint64_t epoch;
+		} again;
 	};
 } WireMessage;
+
+/* Rows of a list: appending one to bytes, and reading the i-th of a message. */
+void wire_put_list_row(GByteArray *bytes, const WireListRow *row);
+void wire_get_list_row(const uint8_t *bytes, uint32_t i, WireListRow *ret);
 
 bool wire_view_equal(const WireView *a, const WireView *b);
 

@@ -58,6 +58,10 @@ static inline void fuzz_answer(void *data, void *token, int result)
 {
 }
 
+static inline void fuzz_bad_message(void *data, uint32_t node, int error)
+{
+}
+
 static inline void fuzz_state_changed(void *data)
 {
 }
@@ -70,6 +74,7 @@ static inline void fuzz_load(const char *path)
 		.persist = fuzz_persist,
 		.applied = fuzz_applied,
 		.answer = fuzz_answer,
+		.bad_message = fuzz_bad_message,
 		.state_changed = fuzz_state_changed};
 	const ReplicaOptions options = {.node = 1,
 		.boot = 1,

@@ -90,6 +90,10 @@ static void env_answer(void *data, void *token, int result)
 {
 }
 
+static void env_bad_message(void *data, uint32_t node, int error)
+{
+}
+
 static void env_state_changed(void *data)
 {
 }
@@ -127,6 +131,7 @@ static void start(World *world)
 			.persist = env_persist,
 			.applied = env_applied,
 			.answer = env_answer,
+			.bad_message = env_bad_message,
 			.state_changed = env_state_changed};
 		const ReplicaOptions options = {
 			.node = i + 1, .boot = i + 1, .trusted = true, .limits = limits};

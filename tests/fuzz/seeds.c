@@ -146,6 +146,14 @@ static GBytes *message_of(WireType type, const GByteArray *op)
 	case WIRE_CONFIRM:
 		message.confirm.epoch = message.confirm.renewals = 1;
 		break;
+	case WIRE_LIST:
+		message.list.epoch = message.list.session = 1;
+		message.list.upto = UINT64_MAX;
+		message.list.bytes = op->data;
+		break;
+	case WIRE_AGAIN:
+		message.again.epoch = 1;
+		break;
 	default:
 		return NULL;
 	}

@@ -111,9 +111,9 @@ static void print_figures(const Progress *progress, unsigned n_findings)
 		total->acknowledged, total->refused, total->read_only, total->unknown,
 		total->barriers);
 	printf("# messages %" G_GUINT64_FORMAT ", epochs adopted %" G_GUINT64_FORMAT
-	       ", transfers %" G_GUINT64_FORMAT ", failed batches %" G_GUINT64_FORMAT
-	       ", repeated entries %" G_GUINT64_FORMAT "\n",
-		total->messages, total->epochs, total->transfers, total->failed_batches,
+	       ", transfers of logs %" G_GUINT64_FORMAT ", of trees %" G_GUINT64_FORMAT
+	       ", failed batches %" G_GUINT64_FORMAT ", repeated entries %" G_GUINT64_FORMAT "\n",
+		total->messages, total->epochs, total->logs, total->trees, total->failed_batches,
 		total->repeated);
 	for (SimFault fault = 0; fault < SIM_N_FAULTS; fault++)
 		printf("# %s: %" G_GUINT64_FORMAT "\n", sim_fault_to_string(fault),
@@ -127,7 +127,7 @@ static bool did_everything(const SimFigures *total)
 		if (total->faults[fault] == 0)
 			return false;
 	return total->acknowledged > 0 && total->refused > 0 && total->read_only > 0 &&
-	       total->unknown > 0 && total->barriers > 0 && total->transfers > 0 &&
+	       total->unknown > 0 && total->barriers > 0 && total->logs > 0 && total->trees > 0 &&
 	       total->epochs > 0 && total->failed_batches > 0;
 }
 

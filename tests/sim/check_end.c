@@ -39,7 +39,8 @@ static void check_node(Sim *sim, const SimNode *node, const char *expected)
 	digest = tree_dup_digest(replica_tree(node->replica));
 	if (!str_equal(digest, expected))
 		sim_fail(sim, "end", "node %u: has another tree", node->id);
-	sim->figures.transfers += status.counters.transfers_in;
+	sim->figures.logs += status.counters.logs_in;
+	sim->figures.trees += status.counters.transfers_in;
 	sim->figures.epochs += status.counters.epochs;
 }
 

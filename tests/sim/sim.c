@@ -164,6 +164,14 @@ static void env_answer(void *data, void *token, int result)
 		client_answer(data, token, result);
 }
 
+static void env_bad_message(void *data, uint32_t node, int error)
+{
+	const SimNode *self = data;
+
+	sim_fail(self->sim, "messages", "node %u: node %u sends what makes no sense (%d)", self->id,
+		node, error);
+}
+
 static void env_state_changed(void *data)
 {
 	SimNode *node = data;
@@ -191,6 +199,7 @@ ReplicaEnv sim_env(SimNode *node)
 		.persist = env_persist,
 		.applied = env_applied,
 		.answer = env_answer,
+		.bad_message = env_bad_message,
 		.state_changed = env_state_changed};
 }
 
@@ -299,6 +308,8 @@ static void draw_character(Sim *sim)
 	static const uint64_t deliver_ms[] = {2, 4, 15};
 	static const uint64_t disk_ms[] = {2, 5, 20};
 	static const uint64_t detect_ms[] = {1, 30, 1500};
+	static const uint32_t log_entries[] = {80, 200, 0};
+	static const uint32_t pieces[] = {1000, 8000, 0};
 	SimCharacter *character = &sim->character;
 
 	character->n_faults = 15 + sim_random(sim, 45);
@@ -313,6 +324,8 @@ static void draw_character(Sim *sim)
 	character->nodelist = sim_once_in(sim, 4);
 	character->expected = sim_once_in(sim, 4);
 	character->lonely = sim_once_in(sim, 2);
+	character->log_entries_max = log_entries[sim_random(sim, G_N_ELEMENTS(log_entries))];
+	character->piece_max = pieces[sim_random(sim, G_N_ELEMENTS(pieces))];
 }
 
 static void init(Sim *sim, uint64_t seed, bool verbose)

@@ -170,7 +170,8 @@ typedef struct SimFigures {
 	uint64_t unknown;      /* … with EIO. */
 	uint64_t barriers;     /* Reads behind one that were compared. */
 	uint64_t repeated;     /* Entries of which the log held a copy. */
-	uint64_t transfers;
+	uint64_t logs;         /* Ends of logs … */
+	uint64_t trees;        /* … and trees that went from one to another. */
 	uint64_t epochs;
 	uint64_t messages;
 	uint64_t failed_batches;
@@ -179,18 +180,20 @@ typedef struct SimFigures {
 
 /* How a run is, drawn for each, so that each is extreme in its own way. */
 typedef struct SimCharacter {
-	uint64_t n_faults;       /* How often something breaks or is repaired. */
-	uint64_t fault_ms_max;   /* Between two faults. */
-	uint64_t shock_once_in;  /* So many dangerous moments, there is a shock. */
-	uint64_t client_ms_max;  /* Between two actions of a client. */
-	uint64_t client_depth;   /* Changes under way on one node. */
-	uint64_t deliver_ms_max; /* From a message's place in the order to its delivery. */
-	uint64_t disk_ms_max;    /* One batch, on a disk that is not slow. */
-	uint64_t detect_ms_max;  /* Until corosync finds a change of the network. */
-	bool strangers;          /* No node is trusted before it has adopted an epoch. */
-	bool nodelist;           /* Nodes are added and removed. */
-	bool expected;           /* The operator lowers the expected votes. */
-	bool lonely;             /* One node stays away while the others heal. */
+	uint64_t n_faults;        /* How often something breaks or is repaired. */
+	uint64_t fault_ms_max;    /* Between two faults. */
+	uint64_t shock_once_in;   /* So many dangerous moments, there is a shock. */
+	uint64_t client_ms_max;   /* Between two actions of a client. */
+	uint64_t client_depth;    /* Changes under way on one node. */
+	uint64_t deliver_ms_max;  /* From a message's place in the order to its delivery. */
+	uint64_t disk_ms_max;     /* One batch, on a disk that is not slow. */
+	uint64_t detect_ms_max;   /* Until corosync finds a change of the network. */
+	bool strangers;           /* No node is trusted before it has adopted an epoch. */
+	bool nodelist;            /* Nodes are added and removed. */
+	bool expected;            /* The operator lowers the expected votes. */
+	uint32_t log_entries_max; /* Kept by each node; 0: as many as ever. */
+	uint32_t piece_max;       /* Bytes in a piece of a transfer; 0: as many as ever. */
+	bool lonely;              /* One node stays away while the others heal. */
 } SimCharacter;
 
 struct Sim {

@@ -22,7 +22,10 @@ void node_start(SimNode *node)
 {
 	Sim *sim = node->sim;
 	const ReplicaEnv env = sim_env(node);
-	ReplicaOptions options = {.node = node->id, .limits = limits};
+	ReplicaOptions options = {.node = node->id,
+		.limits = limits,
+		.log_entries_max = node->sim->character.log_entries_max,
+		.piece_max = node->sim->character.piece_max};
 	g_autoptr(ReplicaBatch) image = NULL;
 	g_autoptr(GError) err = NULL;
 

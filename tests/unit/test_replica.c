@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What one replica does by itself, and what two or three do on a bus in which the test chooses each
- * step.  All orders of events are the business of tests/sim/cfs. */
+/* What one replica does by itself, and what two or three do together; what goes from one to another
+ * that differs is in test_replica_transfer.c.  All orders of events are the business of
+ * tests/sim/cfs. */
 
 #include "cfs/replica.h"
 
@@ -9,260 +10,7 @@
 
 #include "base/macro.h"
 #include "cfs/wire.h"
-#include "tests/unit/test.h"
-
-#define N_NODES    3
-#define ANSWER_MAX 64
-
-static const TreeLimits limits = {.file_max = 100, .total_max = 1000, .entries_max = 50};
-
-struct fixture;
-
-/* One node, as the test drives it. */
-struct node {
-	struct fixture *f;
-	uint32_t id;
-	Replica *replica;
-	const ReplicaBatch *batch; /* Given to the disk, not done. */
-	unsigned n_batches;
-	unsigned n_syncs;
-	int answers[ANSWER_MAX]; /* By token - 1; 1: none yet. */
-	unsigned n_applied;      /* Calls of applied() … */
-	unsigned n_own;          /* … with a token. */
-	bool bus_full;
-	bool stranger; /* Not trusted before it has adopted an epoch. */
-};
-
-struct fixture {
-	int64_t now_ms;
-	struct node nodes[N_NODES];
-	GQueue bus; /* Of GBytes, the sender's index in front. */
-};
-
-static int64_t env_now_ms(void *data)
-{
-	return ((const struct node *)data)->f->now_ms;
-}
-
-static int env_send(void *data, GBytes *message)
-{
-	struct node *node = data;
-	GByteArray *bytes = g_byte_array_new();
-	uint8_t index = (uint8_t)(node->id - 1);
-	gsize size;
-	const uint8_t *from = g_bytes_get_data(message, &size);
-
-	if (node->bus_full) {
-		g_byte_array_unref(bytes);
-		return -EAGAIN;
-	}
-	g_byte_array_append(bytes, &index, 1);
-	g_byte_array_append(bytes, from, (guint)size);
-	g_queue_push_tail(&node->f->bus, g_byte_array_free_to_bytes(bytes));
-	return 0;
-}
-
-static void env_persist(void *data, const ReplicaBatch *batch)
-{
-	struct node *node = data;
-
-	assert_null(node->batch);
-	node->batch = batch;
-	node->n_batches++;
-	node->n_syncs += batch->sync;
-}
-
-static void env_applied(void *data, GPtrArray *changes, void *token)
-{
-	struct node *node = data;
-
-	assert_true(changes->len > 0);
-	node->n_applied++;
-	node->n_own += token != NULL;
-}
-
-static void env_answer(void *data, void *token, int result)
-{
-	struct node *node = data;
-	unsigned i = GPOINTER_TO_UINT(token) - 1;
-
-	assert_int_equal(node->answers[i], 1);
-	node->answers[i] = result;
-}
-
-static void env_state_changed(void *data)
-{
-}
-
-static void start(struct node *node, uint64_t boot, const ReplicaBatch *image)
-{
-	const ReplicaEnv env = {.data = node,
-		.now_ms = env_now_ms,
-		.send = env_send,
-		.persist = env_persist,
-		.applied = env_applied,
-		.answer = env_answer,
-		.state_changed = env_state_changed};
-	const ReplicaOptions options = {
-		.node = node->id, .boot = boot, .trusted = !node->stranger, .limits = limits};
-	g_autoptr(ReplicaBatch) empty = replica_batch_new();
-	g_autoptr(GError) err = NULL;
-
-	assert_int_equal(
-		replica_new(&options, &env, image ? image : empty, &node->replica, &err), 0);
-	for (unsigned i = 0; i < ANSWER_MAX; i++)
-		node->answers[i] = 1;
-}
-
-static int set_up(void **state)
-{
-	struct fixture *f = g_new0(struct fixture, 1);
-
-	g_queue_init(&f->bus);
-	for (unsigned i = 0; i < N_NODES; i++) {
-		f->nodes[i].f = f;
-		f->nodes[i].id = i + 1;
-		start(&f->nodes[i], 100 + i, NULL);
-	}
-	*state = f;
-	return 0;
-}
-
-static void bytes_free(void *data)
-{
-	g_bytes_unref(data);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	for (unsigned i = 0; i < N_NODES; i++)
-		replica_free(f->nodes[i].replica);
-	g_queue_clear_full(&f->bus, bytes_free);
-	g_free(f);
-	return 0;
-}
-
-/* Starts a node anew with nothing on its disk, and without the operator's word. */
-static void forget(struct node *node)
-{
-	node->replica = replica_free(node->replica);
-	node->batch = NULL;
-	node->stranger = true;
-	start(node, node->id + 1000, NULL);
-}
-
-/* --- Driving ---------------------------------------------------------------------------------- */
-
-static void tell_quorum(
-	struct node *node, unsigned n_configured, unsigned n_online, bool quorate, bool two_node)
-{
-	static const uint32_t ids[] = {1, 2, 3};
-	const ReplicaQuorum quorum = {.configured = ids,
-		.n_configured = n_configured,
-		.n_online = n_online,
-		.quorate = quorate,
-		.two_node = two_node};
-
-	replica_quorum_changed(node->replica, &quorum);
-}
-
-/* Nodes of the mask share the bus, and know it. */
-static void set_view(struct fixture *f, unsigned mask)
-{
-	uint32_t ids[N_NODES];
-	unsigned n_ids = 0;
-
-	g_queue_clear_full(&f->bus, bytes_free);
-	for (unsigned i = 0; i < N_NODES; i++)
-		if (mask & 1U << i)
-			ids[n_ids++] = i + 1;
-	for (unsigned i = 0; i < N_NODES; i++) {
-		if (!(mask & 1U << i))
-			continue;
-		tell_quorum(&f->nodes[i], N_NODES, n_ids, n_ids > N_NODES / 2, false);
-		replica_view_changed(f->nodes[i].replica, ids, n_ids);
-	}
-}
-
-/* Delivers one message to the nodes of the mask; false when there is none. */
-static bool deliver(struct fixture *f, unsigned mask)
-{
-	g_autoptr(GBytes) message = g_queue_pop_head(&f->bus);
-	gsize size;
-	const uint8_t *bytes;
-
-	if (!message)
-		return false;
-	bytes = g_bytes_get_data(message, &size);
-	for (unsigned i = 0; i < N_NODES; i++)
-		if (mask & 1U << i)
-			replica_message(f->nodes[i].replica, bytes[0] + 1U, bytes + 1, size - 1);
-	return true;
-}
-
-static bool finish_disk(struct node *node, int result)
-{
-	if (!node->batch)
-		return false;
-	node->batch = NULL;
-	replica_persisted(node->replica, result);
-	return true;
-}
-
-/* Lets the nodes of the mask go on, without a clock, until nothing is under way; the disks of the
- * second mask are done with nothing. */
-static void settle_without(struct fixture *f, unsigned mask, unsigned stuck)
-{
-	bool more = true;
-
-	while (more) {
-		more = deliver(f, mask);
-		for (unsigned i = 0; i < N_NODES; i++)
-			if (mask & ~stuck & 1U << i)
-				more |= finish_disk(&f->nodes[i], 0);
-	}
-}
-
-static void settle(struct fixture *f, unsigned mask)
-{
-	settle_without(f, mask, 0);
-}
-
-static void pass(struct fixture *f, unsigned mask, int64_t ms)
-{
-	f->now_ms += ms;
-	for (unsigned i = 0; i < N_NODES; i++)
-		if (mask & 1U << i)
-			replica_tick(f->nodes[i].replica);
-	settle(f, mask);
-}
-
-static int submit(struct node *node, unsigned token, const char *path)
-{
-	g_autoptr(Op) op = op_new(OP_CREATE, path);
-	int r;
-
-	op->data = g_bytes_new_static("x", 1);
-	r = replica_submit(node->replica, op, GUINT_TO_POINTER(token));
-	if (r == 0)
-		g_steal_pointer(&op);
-	return r;
-}
-
-static ReplicaStatus status(const struct node *node)
-{
-	ReplicaStatus ret;
-
-	replica_status(node->replica, &ret);
-	return ret;
-}
-
-static bool has(const struct node *node, const char *path)
-{
-	return tree_by_path(replica_tree(node->replica), path) != NULL;
-}
+#include "tests/unit/replicas.h"
 
 /* --- Tests ------------------------------------------------------------------------------------ */
 
@@ -431,27 +179,6 @@ static void a_repeated_change_is_applied_once(void **state)
 	assert_int_equal(status(node).commit, 2);
 	assert_int_equal(tree_version(replica_tree(node->replica)), 1);
 	assert_int_equal(node->n_applied, 1);
-}
-
-static void a_member_that_differs_takes_the_whole_tree(void **state)
-{
-	struct fixture *f = *state;
-
-	set_view(f, 3);
-	settle(f, 3);
-	for (unsigned i = 0; i < 10; i++) {
-		g_autofree char *path = g_strdup_printf("f%u", i);
-
-		assert_int_equal(submit(&f->nodes[0], i + 1, path), 0);
-	}
-	settle(f, 3);
-	set_view(f, 7);
-	settle(f, 7);
-	assert_int_equal(status(&f->nodes[2]).state, REPLICA_STATE_ACTIVE);
-	assert_int_equal(status(&f->nodes[2]).commit, 10);
-	assert_true(has(&f->nodes[2], "f9"));
-	assert_int_equal(status(&f->nodes[2]).counters.transfers_in, 1);
-	assert_int_equal(status(&f->nodes[0]).counters.transfers_out, 1);
 }
 
 static void others_write_while_one_catches_up(void **state)
@@ -689,7 +416,8 @@ static void limits_are_held_where_a_change_is_asked_for(void **state)
 
 	set_view(f, 7);
 	settle(f, 7);
-	op->data = g_bytes_new_take(g_malloc0(limits.file_max + 1), limits.file_max + 1);
+	op->data = g_bytes_new_take(
+		g_malloc0(replicas_limits.file_max + 1), replicas_limits.file_max + 1);
 	assert_int_equal(replica_submit(f->nodes[0].replica, op, f), -EFBIG);
 }
 
@@ -718,7 +446,88 @@ static void what_is_not_a_message_is_ignored(void **state)
 	settle(f, 7);
 	replica_message(f->nodes[0].replica, 2, noise, sizeof(noise));
 	replica_message(f->nodes[0].replica, 9, noise, 0);
+	assert_int_equal(f->nodes[0].n_bad, 2);
+	assert_int_equal(f->nodes[0].bad_error, -EBADMSG);
 	assert_int_equal(status(&f->nodes[0]).state, REPLICA_STATE_ACTIVE);
+}
+
+static void a_newer_format_stops_writing_until_it_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t newer[] = {WIRE_VERSION + 1, 200};
+
+	set_view(f, 7);
+	settle(f, 7);
+	for (unsigned i = 0; i < 2; i++) {
+		replica_message(f->nodes[i].replica, 3, newer, sizeof(newer));
+		assert_int_equal(f->nodes[i].bad_error, -EPROTONOSUPPORT);
+		assert_int_equal(status(&f->nodes[i]).newer, 3);
+		assert_int_equal(submit(&f->nodes[i], 1, "f"), -EROFS);
+	}
+	/* It stays so in every view with that node, however it behaves. */
+	set_view(f, 7);
+	settle(f, 7);
+	pass(f, 7, 10000);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), -EROFS);
+	set_view(f, 3);
+	settle(f, 3);
+	assert_int_equal(status(&f->nodes[0]).newer, 0);
+	create_files(f, 3, 0, 1);
+	assert_true(has(&f->nodes[1], "f0"));
+}
+
+static void an_operation_of_a_newer_format_stops_writing(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t newer[40] = {200, 1};
+	WireMessage message = {.type = WIRE_OPS, .ops = {.boot = 1, .n_ops = 1}};
+	g_autoptr(GBytes) ops = NULL;
+	gsize size;
+	const uint8_t *bytes;
+
+	set_view(f, 7);
+	settle(f, 7);
+	assert_int_equal(submit(&f->nodes[0], 1, "f"), 0);
+	message.view = current_view(f);
+	message.ops.epoch = status(&f->nodes[0]).epoch;
+	message.ops.ops[0] = (WireOp){.seq = 1, .bytes = newer, .size = sizeof(newer)};
+	ops = wire_encode(&message);
+	bytes = g_bytes_get_data(ops, &size);
+	replica_message(f->nodes[0].replica, 2, bytes, size);
+	assert_int_equal(status(&f->nodes[0]).newer, 2);
+	assert_int_equal(status(&f->nodes[0]).last, 0);
+}
+
+static void another_nodelist_starts_another_epoch(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t epoch;
+
+	for (unsigned i = 0; i < 2; i++)
+		tell_quorum(&f->nodes[i], 2, 2, true, false);
+	for (unsigned i = 0; i < 2; i++)
+		replica_view_changed(f->nodes[i].replica, (const uint32_t[]){1, 2}, 2);
+	settle(f, 3);
+	epoch = status(&f->nodes[0]).epoch;
+	assert_int_equal(status(&f->nodes[0]).need, 2);
+	create_files(f, 3, 0, 2);
+	/* A third node is added; it is not there yet. */
+	for (unsigned i = 0; i < 2; i++)
+		tell_quorum(&f->nodes[i], 3, 2, true, false);
+	settle(f, 3);
+	assert_true(status(&f->nodes[0]).epoch > epoch);
+	assert_int_equal(status(&f->nodes[0]).need, 2);
+	create_files(f, 3, 2, 2);
+	set_view(f, 7);
+	settle(f, 7);
+	assert_same_trees(&f->nodes[0], &f->nodes[2]);
+	/* And two are removed: what is left is a majority of itself. */
+	epoch = status(&f->nodes[0]).epoch;
+	for (unsigned i = 0; i < N_NODES; i++)
+		tell_quorum(&f->nodes[i], 1, 1, true, false);
+	settle(f, 7);
+	assert_true(status(&f->nodes[0]).epoch > epoch);
+	assert_int_equal(status(&f->nodes[0]).need, 1);
 }
 
 static void a_database_that_contradicts_itself_is_refused(void **state)
@@ -726,7 +535,7 @@ static void a_database_that_contradicts_itself_is_refused(void **state)
 	struct fixture *f = *state;
 	struct node *node = &f->nodes[0];
 	const ReplicaEnv env = {.data = node, .now_ms = env_now_ms};
-	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = limits};
+	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = replicas_limits};
 	g_autoptr(ReplicaBatch) image = replica_batch_new();
 	g_autoptr(GBytes) op = g_bytes_new_static("junk", 4);
 	const ReplicaEntry entry = {
@@ -744,7 +553,7 @@ static void a_log_that_does_not_hang_together_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	const ReplicaEnv env = {.data = &f->nodes[0], .now_ms = env_now_ms};
-	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = limits};
+	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = replicas_limits};
 	g_autoptr(ReplicaBatch) image = replica_batch_new();
 	g_autoptr(Op) op = op_new(OP_UNLINK, "f");
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
@@ -788,7 +597,8 @@ static void the_log_end_survives_a_restart(void **state)
 	assert_int_equal(status(node).commit, 1);
 }
 
-#define REPLICA_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define REPLICA_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, replicas_set_up, replicas_tear_down)
 
 int main(void)
 {
@@ -802,7 +612,6 @@ int main(void)
 		REPLICA_TEST(changes_under_way_fail_unknown_after_a_while),
 		REPLICA_TEST(what_a_view_swept_away_is_sent_again_once),
 		REPLICA_TEST(a_repeated_change_is_applied_once),
-		REPLICA_TEST(a_member_that_differs_takes_the_whole_tree),
 		REPLICA_TEST(others_write_while_one_catches_up),
 		REPLICA_TEST(a_failed_batch_is_tried_again),
 		REPLICA_TEST(a_full_bus_only_delays),
@@ -819,6 +628,9 @@ int main(void)
 		REPLICA_TEST(limits_are_held_where_a_change_is_asked_for),
 		REPLICA_TEST(a_barrier_waits_for_what_is_before_it),
 		REPLICA_TEST(what_is_not_a_message_is_ignored),
+		REPLICA_TEST(a_newer_format_stops_writing_until_it_is_gone),
+		REPLICA_TEST(an_operation_of_a_newer_format_stops_writing),
+		REPLICA_TEST(another_nodelist_starts_another_epoch),
 		REPLICA_TEST(a_database_that_contradicts_itself_is_refused),
 		REPLICA_TEST(a_log_that_does_not_hang_together_is_refused),
 		REPLICA_TEST(the_log_end_survives_a_restart),

@@ -11,6 +11,9 @@
 
 static const WireView view = {.node = 2, .boot = UINT64_C(0x0102030405060708), .counter = 9};
 
+static const uint8_t list_row[WIRE_LIST_ROW_SIZE] = {
+	8, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 'd', 'i', 'g', 'e', 's', 't'};
+
 static WireMessage sample(WireType type)
 {
 	WireMessage message = {.type = type, .view = view};
@@ -33,6 +36,7 @@ static WireMessage sample(WireType type)
 			.n_configured = 1,
 			.configured = {6}};
 		memset(message.state.last_hash, 0xaa, REPLICA_HASH_SIZE);
+		memset(message.state.commit_hash, 0xbb, REPLICA_HASH_SIZE);
 		break;
 	case WIRE_PROMISE:
 		message.promise.epoch = 5;
@@ -64,6 +68,17 @@ static WireMessage sample(WireType type)
 	case WIRE_CONFIRM:
 		message.confirm.epoch = 5;
 		message.confirm.renewals = 258;
+		break;
+	case WIRE_LIST:
+		message.list.epoch = 5;
+		message.list.session = 6;
+		message.list.after = 7;
+		message.list.upto = 9;
+		message.list.n_rows = 1;
+		message.list.bytes = list_row;
+		break;
+	case WIRE_AGAIN:
+		message.again.epoch = 5;
 		break;
 	case WIRE_INVALID:
 	case WIRE_N_TYPES:
@@ -100,14 +115,19 @@ static void encodings_are_the_documented_ones(void **state)
 		1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
 	static const uint8_t confirm[] = {
 		HEADER(WIRE_CONFIRM), 5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0};
-	uint8_t told[104] = {HEADER(WIRE_STATE), 5, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 3,
+	static const uint8_t again[] = {HEADER(WIRE_AGAIN), 5, 0, 0, 0, 0, 0, 0, 0};
+	uint8_t list[24 + 32 + 32] = {HEADER(WIRE_LIST), 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 0,
+		0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0};
+	uint8_t told[136] = {HEADER(WIRE_STATE), 5, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 3,
 		0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
 
 	memset(told + 56, 0xaa, REPLICA_HASH_SIZE);
-	told[88] = 1; /* quorate */
-	told[92] = 2; /* online */
-	told[96] = 1; /* configured */
-	told[100] = 6;
+	memset(told + 88, 0xbb, REPLICA_HASH_SIZE);
+	told[120] = 1; /* quorate */
+	told[124] = 2; /* online */
+	told[128] = 1; /* configured */
+	told[132] = 6;
+	memcpy(list + 56, list_row, sizeof(list_row));
 
 	assert_golden(WIRE_VIEW, announce, sizeof(announce));
 	assert_golden(WIRE_STATE, told, sizeof(told));
@@ -117,6 +137,8 @@ static void encodings_are_the_documented_ones(void **state)
 	assert_golden(WIRE_PIECE, piece, sizeof(piece));
 	assert_golden(WIRE_RENEW, renew, sizeof(renew));
 	assert_golden(WIRE_CONFIRM, confirm, sizeof(confirm));
+	assert_golden(WIRE_LIST, list, sizeof(list));
+	assert_golden(WIRE_AGAIN, again, sizeof(again));
 }
 
 static void decoding_gives_back_what_was_encoded(void **state)
@@ -162,19 +184,24 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_ACK, 0, 2, -EPROTONOSUPPORT}, {WIRE_ACK, 1, WIRE_INVALID, -EBADMSG},
 		{WIRE_ACK, 1, WIRE_N_TYPES, -EBADMSG}, {WIRE_ACK, 2, 1, -EBADMSG},
 		{WIRE_VIEW, 24, REPLICA_NODES_MAX + 1, -EBADMSG},
-		{WIRE_VIEW, 36, 0, -EBADMSG},  /* node 0 */
-		{WIRE_VIEW, 39, 2, -EBADMSG},  /* not ascending */
-		{WIRE_STATE, 24, 3, -EBADMSG}, /* promised below adopted */
-		{WIRE_STATE, 48, 4, -EBADMSG}, /* commit above last */
-		{WIRE_STATE, 88, 2, -EBADMSG}, /* neither yes nor no */
-		{WIRE_STATE, 90, 2, -EBADMSG}, /* the same */
-		{WIRE_STATE, 91, 1, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
+		{WIRE_VIEW, 36, 0, -EBADMSG},   /* node 0 */
+		{WIRE_VIEW, 39, 2, -EBADMSG},   /* not ascending */
+		{WIRE_STATE, 24, 3, -EBADMSG},  /* promised below adopted */
+		{WIRE_STATE, 48, 4, -EBADMSG},  /* commit above last */
+		{WIRE_STATE, 120, 2, -EBADMSG}, /* neither yes nor no */
+		{WIRE_STATE, 122, 2, -EBADMSG}, /* the same */
+		{WIRE_STATE, 123, 1, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
 		{WIRE_OPS, 44, 3, -EBADMSG}, /* the next seq does not grow */
 		{WIRE_OPS, 55, 1, -EBADMSG}, /* a size beyond the message */
 		{WIRE_PIECE, 36, 2, -EBADMSG}, {WIRE_PIECE, 37, 1, -EBADMSG},
-		{WIRE_PIECE, 43, 1, -EBADMSG}, {WIRE_RENEW, 32, 0, -EBADMSG}, /* no renewals */
-		{WIRE_RENEW, 33, 2, -EBADMSG},                                /* too many */
-		{WIRE_RENEW, 44, 0, -EBADMSG},                                /* token 0 */
+		{WIRE_PIECE, 43, 1, -EBADMSG}, {WIRE_LIST, 44, 7, -EBADMSG}, /* an empty range */
+		{WIRE_LIST, 52, 2, -EBADMSG},  /* a row that is not there */
+		{WIRE_LIST, 54, 1, -EBADMSG},  /* more rows than a list has */
+		{WIRE_LIST, 56, 7, -EBADMSG},  /* a row before the range … */
+		{WIRE_LIST, 57, 1, -EBADMSG},  /* … and one behind it */
+		{WIRE_RENEW, 32, 0, -EBADMSG}, /* no renewals */
+		{WIRE_RENEW, 33, 2, -EBADMSG}, /* too many */
+		{WIRE_RENEW, 44, 0, -EBADMSG}, /* token 0 */
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
