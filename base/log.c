@@ -5,6 +5,7 @@
 
 /* The logger is one of the two places that may keep static state (docs/STYLE.md). */
 static int32_t log_target_id = QB_LOG_SYSLOG;
+static bool log_debug_on;
 
 void log_open(const char *name, LogTarget target)
 {
@@ -32,6 +33,12 @@ void log_set_debug(bool on)
 		log_target_id, QB_LOG_FILTER_CLEAR_ALL, QB_LOG_FILTER_FILE, "*", LOG_TRACE);
 	(void)qb_log_filter_ctl(log_target_id, QB_LOG_FILTER_ADD, QB_LOG_FILTER_FILE, "*",
 		on ? LOG_DEBUG : LOG_INFO);
+	log_debug_on = on;
+}
+
+bool log_is_debug(void)
+{
+	return log_debug_on;
 }
 
 void log_close(void)

@@ -23,6 +23,7 @@ void log_open(const char *name, LogTarget target);
 
 /* Verbose logging on or off, at run time. */
 void log_set_debug(bool on);
+bool log_is_debug(void);
 
 /* Closes the log at the end of main. */
 void log_close(void);

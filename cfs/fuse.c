@@ -39,37 +39,34 @@ int fs_writable(const StoreFs *fs)
 	return fs->stopping ? -EROFS : fs->backend.writable(fs->backend.data);
 }
 
+Known *fs_known(const StoreFs *fs, fuse_ino_t number)
+{
+	return g_hash_table_lookup(fs->known, GSIZE_TO_POINTER(number));
+}
+
 void fs_remember(StoreFs *fs, fuse_ino_t number)
 {
-	gpointer key = GSIZE_TO_POINTER(number);
-	size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(fs->known, key));
+	Known *known = fs_known(fs, number);
 
-	if (count == 0 && !made_is_number(number))
-		(void)open_file_use(fs, inode_of(number));
-	g_hash_table_insert(fs->known, key, GSIZE_TO_POINTER(count + 1));
+	if (!known) {
+		known = g_new0(Known, 1);
+		known->n_changes = 1; /* Nothing of it has been dropped yet. */
+		g_hash_table_insert(fs->known, GSIZE_TO_POINTER(number), known);
+	}
+	known->n_lookups++;
 }
 
 static void forget(StoreFs *fs, fuse_ino_t number, uint64_t n)
 {
-	gpointer key = GSIZE_TO_POINTER(number);
-	size_t count = GPOINTER_TO_SIZE(g_hash_table_lookup(fs->known, key));
+	Known *known = fs_known(fs, number);
 
-	OpenFile *file;
-
-	if (count > n) {
-		g_hash_table_insert(fs->known, key, GSIZE_TO_POINTER(count - n));
+	if (!known) {
+		fs_forget_node(fs, number, n);
 		return;
 	}
-	g_hash_table_remove(fs->known, key);
-	file = made_is_number(number) ? NULL : open_file_find(fs, inode_of(number));
-	if (file && count > 0)
-		open_file_unuse(fs, file);
-}
-
-static bool is_known(const StoreFs *fs, uint64_t inode)
-{
-	return inode == TREE_ROOT_INODE ||
-	       g_hash_table_contains(fs->known, GSIZE_TO_POINTER(number_of(inode)));
+	known->n_lookups -= MIN(n, known->n_lookups);
+	if (known->n_lookups == 0)
+		g_hash_table_remove(fs->known, GSIZE_TO_POINTER(number));
 }
 
 static void fs_forget(fuse_req_t req, fuse_ino_t number, uint64_t n)
@@ -85,49 +82,79 @@ static void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 	fuse_reply_none(req);
 }
 
-static void forget_name(StoreFs *fs, uint64_t parent, const char *name)
+/* --- What the kernel is to forget ------------------------------------------------------------- */
+
+void fs_forget_file(StoreFs *fs, OpenFile *file, bool names)
 {
-	if (!is_known(fs, parent))
-		return;
-	inval_entry(fs->inval, number_of(parent), name);
-	inval_inode(fs->inval, number_of(parent), false);
+	const GPtrArray *nodes = nodes_of(fs->nodes, file->inode);
+	const TreeNode *place = tree_by_inode(fs_tree(fs), file->inode);
+	bool named = false;
+
+	for (unsigned i = 0; nodes && i < nodes->len; i++) {
+		Node *node = g_ptr_array_index(nodes, i);
+
+		if (!node->kept)
+			continue;
+		file->told_at = inval_inode(fs->inval, node->number, false);
+		named = true;
+		if (names)
+			node->kept = false;
+	}
+	if (named && names && place)
+		file->told_at = inval_entry(
+			fs->inval, number_of(tree_node_parent(place)), tree_node_name(place));
 }
 
-static void apply_to_open_file(StoreFs *fs, const TreeChange *change)
+static void forget_name(StoreFs *fs, uint64_t parent, const char *name)
 {
-	OpenFile *file = open_file_find(fs, change->inode);
-	const TreeNode *node;
+	if (fs_known(fs, number_of(parent)))
+		inval_entry(fs->inval, number_of(parent), name);
+}
 
-	if (!file)
-		return;
-	if (change->removed) {
+static void apply_to_file(StoreFs *fs, OpenFile *file, const TreeChange *change)
+{
+	const TreeNode *node = tree_by_inode(fs_tree(fs), change->inode);
+
+	if (change->removed)
 		file->gone = true;
-		return;
-	}
-	node = tree_by_inode(fs_tree(fs), change->inode);
-	if (node)
+	else if (node)
 		open_file_update(fs, file, node);
+	fs_forget_file(fs, file, change->data_changed);
+}
+
+static void apply_to_directory(StoreFs *fs, uint64_t inode)
+{
+	Known *known = fs_known(fs, number_of(inode));
+
+	if (!known)
+		return;
+	known->n_changes++;
+	inval_inode(fs->inval, number_of(inode), true);
 }
 
 void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
 {
 	for (unsigned i = 0; i < changes->len; i++) {
 		const TreeChange *change = g_ptr_array_index(changes, i);
+		OpenFile *file = open_file_find(fs, change->inode);
+		bool named = change->created || change->removed || change->old_name;
 
-		apply_to_open_file(fs, change);
-
-		/* Our own changes too: pages may have been read in for a mapping while the change
-		 * was under way, and a rename changes the mode by path. */
-		if (is_known(fs, change->inode))
-			inval_inode(fs->inval, number_of(change->inode),
-				change->data_changed || change->removed);
-
-		/* The names of our own change follow from its answer. */
-		if (own)
+		if (file)
+			apply_to_file(fs, file, change);
+		else
+			apply_to_directory(fs, change->inode);
+		if (!named)
 			continue;
-		if (change->created || change->removed || change->old_name)
-			forget_name(fs, change->parent, change->name);
-		if (change->old_name)
+
+		/* That of the root, which has no time, is not among the changes. */
+		if (change->parent == TREE_ROOT_INODE || change->old_parent == TREE_ROOT_INODE)
+			apply_to_directory(fs, TREE_ROOT_INODE);
+		/* The names of our own change follow from its answer; but what moves takes with it
+		 * what the kernel was told under the old name. */
+		if (own && !(change->old_name && file))
+			continue;
+		forget_name(fs, change->parent, change->name);
+		if (change->old_name && !own)
 			forget_name(fs, change->old_parent, change->old_name);
 	}
 }
@@ -220,6 +247,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.create = fs_create,
 	.read = fs_read,
 	.write = fs_write,
+	.flush = fs_flush,
 	.release = fs_release,
 	.fsync = fs_fsync,
 	.opendir = fs_opendir,
@@ -260,6 +288,15 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 	fs->mounted = false;
 	fs->backend.unmounted(fs->backend.data);
 	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_told(gint fd, GIOCondition condition, gpointer data)
+{
+	StoreFs *fs = data;
+
+	inval_acknowledge(fs->inval);
+	requests_unpark(fs);
+	return G_SOURCE_CONTINUE;
 }
 
 /* A file system whose process is gone answers with ENOTCONN what the kernel does not know by itself,
@@ -330,7 +367,10 @@ int storefs_new(
 	fs->mountpoint = g_strdup(options->mountpoint);
 	fs->node_name = g_strdup(options->node_name);
 	fs->group = store_group();
-	fs->known = g_hash_table_new(NULL, NULL);
+	fs->nodes = nodes_new();
+	fs->known = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	fs->creations = g_hash_table_new_full(NULL, NULL, creation_destroy, NULL);
+	fs_remember(fs, FUSE_ROOT_ID);
 	fs->files = g_hash_table_new(NULL, NULL);
 	fs->requests = g_hash_table_new(NULL, NULL);
 	fs->handles = g_hash_table_new(NULL, NULL);
@@ -345,6 +385,7 @@ int storefs_new(
 		return r;
 
 	fs->inval = inval_new(fs->session);
+	fs->parked_source = g_unix_fd_add(inval_fd(fs->inval), G_IO_IN, on_told, fs);
 	fs->source = g_unix_fd_add(
 		fuse_session_fd(fs->session), G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, fs);
 	*ret = g_steal_pointer(&fs);
@@ -367,6 +408,7 @@ static void abandon_requests(StoreFs *fs)
 		g_free(request->name);
 		g_free(request);
 	}
+	g_queue_clear(&fs->parked);
 	g_hash_table_remove_all(fs->requests);
 }
 
@@ -375,22 +417,26 @@ static void abandon_files(StoreFs *fs)
 	GHashTableIter iter;
 	gpointer key, value;
 
-	for (;;) {
-		g_hash_table_iter_init(&iter, fs->handles);
-		if (!g_hash_table_iter_next(&iter, &key, NULL))
-			break;
-		handle_free(fs, key);
+	g_hash_table_destroy(fs->creations);
+	g_hash_table_iter_init(&iter, fs->handles);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		Handle *handle = key;
+
+		g_clear_pointer(&handle->text, g_bytes_unref);
+		g_free(handle);
 	}
+	g_hash_table_destroy(fs->handles);
 
 	g_hash_table_iter_init(&iter, fs->files);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		OpenFile *file = value;
 
-		open_file_abandon(file);
+		deferred_abandon(&file->waiting);
 		g_bytes_unref(file->data);
 		g_free(file);
 	}
 	g_hash_table_destroy(fs->files);
+	(void)nodes_free(fs->nodes);
 }
 
 StoreFs *storefs_free(StoreFs *fs)
@@ -403,6 +449,8 @@ StoreFs *storefs_free(StoreFs *fs)
 		g_source_remove(fs->source);
 	if (fs->overdue_source)
 		g_source_remove(fs->overdue_source);
+	if (fs->parked_source)
+		g_source_remove(fs->parked_source);
 	abandon_requests(fs);
 	while (fs->inval && !inval_stop(fs->inval)) {
 		serve(fs);
@@ -421,7 +469,6 @@ StoreFs *storefs_free(StoreFs *fs)
 	free(fs->buffer.mem);
 	g_hash_table_destroy(fs->known);
 	g_hash_table_destroy(fs->requests);
-	g_hash_table_destroy(fs->handles);
 	g_hash_table_destroy(fs->listings);
 	g_free(fs->mountpoint);
 	g_free(fs->node_name);

@@ -6,10 +6,18 @@
  * One thread, which never blocks: a request that changes the tree becomes an operation and is
  * answered when that is committed.  Reads are answered from the tree at once.
  *
- * What the kernel may keep: names and attributes, which are taken back by exact invalidation
- * (cfs/inval.h) as changes are applied.  Content is always read from here (direct I/O), because
- * the kernel sets the length of a file to zero by itself when it is opened with O_TRUNC, and other
- * readers would see that.
+ * What the kernel may keep: names, attributes, listings and pages, which are taken back by exact
+ * invalidation (cfs/inval.h) as changes are applied.  On this node a change is seen by all who look
+ * after its answer; on others when their kernel has been told.
+ *
+ * A file opened for reading shows the content that was committed when it was opened, whole and for as
+ * long as it is open, as if every change renamed a new file over the old one.  One opened for writing
+ * shows the content as it is now, its own writes included, and is never cached.  How the kernel can
+ * keep pages for the former although it has one length for all who have a file open is told in
+ * cfs/fuse_nodes.h.  fsync by any descriptor is a barrier: what is opened after it includes
+ * everything acknowledged anywhere before.
+ *
+ * Creating is put off until the first write; see cfs/fuse_create.c.
  *
  * O_TRUNC is a promise to replace: nothing happens until the first write, which then is one
  * operation with the truncation, or fsync, ftruncate or the last close, which make the file empty.

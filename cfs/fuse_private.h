@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the parts of the file system share: fuse.c (session, invalidation), fuse_names.c (names and
- * directories), fuse_files.c (content of files), fuse_request.c (changes under way).  Nobody else
- * includes it. */
+/* What the parts of the file system share: fuse.c (session, invalidation), fuse_names.c (names),
+ * fuse_dirs.c (listings), fuse_attr.c (attributes), fuse_files.c (content of files), fuse_create.c
+ * (files that are being created), fuse_request.c (changes under way).  Nobody else includes it. */
 
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
 #include "cfs/fuse.h"
+#include "cfs/fuse_nodes.h"
 #include "cfs/inval.h"
 
-/* The kernel's numbers: FUSE_ROOT_ID (1) is the root, inode n of the tree is n + 1, and numbers
- * from NUMBER_MADE on are the links and views that the store makes itself. */
+/* The kernel's numbers: FUSE_ROOT_ID (1) is the root, directory n of the tree is n + 1; from
+ * NODES_FIRST on they are those of files (cfs/fuse_nodes.h), and from NUMBER_MADE on the links and
+ * views that the store makes itself.  st_ino is n + 1 for files too. */
 #define NUMBER_MADE (UINT64_C(1) << 62)
 
 /* How long the kernel may keep what it is told.  Invalidation is what makes it right; this only
  * bounds the harm if one were lost. */
-#define CACHE_S 60.0
+#define CACHE_S 3600.0
 
 typedef enum Made {
 	MADE_LINK_LOCAL,
 	MADE_LINK_LXC,
+	MADE_DEBUG,
 	MADE_FIRST_VIEW,
 	MADE_N = MADE_FIRST_VIEW + STOREFS_N_VIEWS,
 } Made;
@@ -35,19 +38,24 @@ static inline bool made_is_number(fuse_ino_t number)
 	return number >= NUMBER_MADE;
 }
 
+static inline bool made_is_link(Made made)
+{
+	return made == MADE_LINK_LOCAL || made == MADE_LINK_LXC;
+}
+
 /* A file of the tree that the kernel knows or somebody has open.  It keeps its content when it is
- * removed: for those who have it open, and for those who have found its name just before and are
- * about to open it. */
+ * removed: for those who have it open. */
 typedef struct OpenFile {
 	uint64_t inode;
-	mode_t mode;          /* As it was last in the tree … */
-	uint32_t mtime_s;     /* … and its time. */
-	unsigned n_users;     /* Handles, requests under way, and 1 for the kernel. */
-	unsigned n_truncates; /* Handles that were opened with O_TRUNC. */
-	unsigned n_closing;   /* Closed ones of them, whose change is not committed. */
-	bool gone;            /* Removed from the tree; data is all there is. */
-	GBytes *data;         /* Committed content. */
-	GQueue waiting;       /* Of Deferred*: for n_closing to become 0. */
+	mode_t mode;        /* As it was last in the tree … */
+	uint32_t mtime_s;   /* … and its time. */
+	unsigned n_users;   /* Handles, requests under way, and 1 for all its nodes. */
+	unsigned n_writers; /* Handles for writing, and requests that change it without one. */
+	uint64_t told_at;   /* Place of the last notification about it (cfs/inval.h). */
+	unsigned n_closing; /* Closed handles, whose truncation is not committed. */
+	bool gone;          /* Removed from the tree; data is all there is. */
+	GBytes *data;       /* Committed content. */
+	GQueue waiting;     /* Of Deferred*: for n_closing to become 0. */
 } OpenFile;
 
 typedef enum Truncation {
@@ -57,13 +65,25 @@ typedef enum Truncation {
 			     * write, not by a close. */
 } Truncation;
 
+typedef struct Creation Creation;
+
 /* An open file. */
 typedef struct Handle {
-	OpenFile *file; /* NULL: a view. */
+	OpenFile *file; /* NULL: something made by the store, or a file that is not created yet. */
+	Node *node;     /* By which it was opened; NULL: made by the store. */
+	NodeOpen how;
+	bool writes;        /* Counted in file->n_writers. */
+	GBytes *text;       /* What it reads; NULL: the content of file, whatever that is now. */
+	Creation *creation; /* NULL: the file is there. */
 	Truncation truncation;
-	bool truncates; /* Opened with O_TRUNC: counted in n_truncates. */
-	GBytes *view;
 } Handle;
+
+/* A directory that the kernel knows, or a thing made by the store. */
+typedef struct Known {
+	uint64_t n_lookups;
+	uint64_t n_changes;  /* Of the names in it. */
+	uint64_t dropped_at; /* n_changes when the kernel dropped its listing; see fuse_dirs.c. */
+} Known;
 
 struct StoreFs {
 	StoreFsBackend backend;
@@ -78,11 +98,15 @@ struct StoreFs {
 	guint source;         /* 0: none. */
 	guint overdue_source; /* Looks for requests that wait too long; 0: none waits. */
 	Inval *inval;
-	GHashTable *known;    /* Kernel's number -> how often it was told of it. */
-	GHashTable *files;    /* Inode -> OpenFile*. */
-	GHashTable *handles;  /* Set of Handle*: open files. */
-	GHashTable *listings; /* Set of Listing*: open directories, freed by it. */
-	GHashTable *requests; /* Set of Request*: waiting for their answer. */
+	Nodes *nodes;          /* Files that the kernel knows. */
+	GHashTable *known;     /* Number of anything else that it knows -> Known. */
+	GHashTable *files;     /* Inode -> OpenFile*. */
+	GHashTable *handles;   /* Set of Handle*: open files. */
+	GHashTable *creations; /* Set of Creation*. */
+	GHashTable *listings;  /* Set of Listing*: open directories, freed by it. */
+	GHashTable *requests;  /* Set of Request*: waiting for their answer. */
+	GQueue parked;         /* Of those with a result: waiting for the kernel to be told. */
+	guint parked_source;   /* 0: none. */
 	uint64_t n_reads;
 };
 
@@ -111,55 +135,94 @@ static inline uint64_t inode_of(fuse_ino_t number)
 /* 0, or why changes are refused now. */
 int fs_writable(const StoreFs *fs);
 
-/* The kernel has been told of a number by an answer that counts (entry, create). */
+/* The kernel has been told, by an answer that counts, of something that is not a file. */
 void fs_remember(StoreFs *fs, fuse_ino_t number);
 
-/* --- fuse_names.c ----------------------------------------------------------------------------- */
+/* NULL: the kernel does not know it. */
+Known *fs_known(const StoreFs *fs, fuse_ino_t number);
+
+/* What the kernel keeps of a file under its name is not to be relied on any more: it asks anew.
+ * names: its name, too. */
+void fs_forget_file(StoreFs *fs, OpenFile *file, bool names);
+
+/* --- fuse_attr.c ------------------------------------------------------------------------------ */
+
+/* Where a link leads, owned by the caller. */
+char *made_dup_target(const StoreFs *fs, Made made);
+void attr_of_made(const StoreFs *fs, Made made, struct stat *ret);
+
+/* The mode of an entry that is, or would be, in a directory under a name. */
+mode_t mode_at(const StoreFs *fs, uint64_t parent, const char *name, bool directory);
 
 /* Attributes of an entry of the tree. */
 void attr_of_node(const StoreFs *fs, const TreeNode *node, struct stat *ret);
 
-/* The same of anything with a number, open files that are gone included.  -ENOENT. */
+/* The same of a file that the kernel knows, as seen by those who have that node, and how long the
+ * kernel may keep them. */
+void attr_of_file(const StoreFs *fs, const Node *node, struct stat *ret);
+double file_timeout(const StoreFs *fs, Node *node);
+
+/* The same of anything with a number.  -ENOENT. */
 int attr_of_number(const StoreFs *fs, fuse_ino_t number, struct stat *ret);
 
-/* How long the kernel may keep attributes of a number. */
-double attr_timeout(const StoreFs *fs, fuse_ino_t number);
+/* Attributes of an empty file that is not created yet. */
+void attr_of_new(
+	const StoreFs *fs, uint64_t parent, const char *name, fuse_ino_t number, struct stat *ret);
 
-/* Fills an entry for an answer and remembers it.  -ENOENT. */
-int entry_of_child(StoreFs *fs, uint64_t parent, const char *name, struct fuse_entry_param *ret);
+void fs_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
+void fs_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set,
+	struct fuse_file_info *fi);
 
-/* Frees an open directory's Listing. */
-void listing_destroy(gpointer data);
+/* --- fuse_names.c ----------------------------------------------------------------------------- */
+
+/* Path of a name in a directory, owned by the caller; NULL when the directory is gone. */
+char *dup_child_path(const StoreFs *fs, uint64_t parent, const char *name);
 
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void fs_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
 void fs_readlink(fuse_req_t req, fuse_ino_t number);
-void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
-void fs_readdir(
-	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *fi);
-void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
 void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	const char *new_name, unsigned flags);
 
+/* --- fuse_dirs.c ------------------------------------------------------------------------------ */
+
+/* Frees an open directory's Listing. */
+void listing_destroy(gpointer data);
+
+void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
+void fs_readdir(
+	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *fi);
+void fs_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
+
 /* --- fuse_files.c ----------------------------------------------------------------------------- */
 
+Handle *handle_of(const struct fuse_file_info *fi);
+
+/* An open file, opened by way of a node. */
+Handle *handle_new(StoreFs *fs, OpenFile *file, Node *node, NodeOpen how, int flags);
 void handle_free(StoreFs *fs, Handle *handle);
 
+/* The file of a handle has been created. */
+void handle_set_file(StoreFs *fs, Handle *handle, OpenFile *file);
+
+/* Tells the kernel about a handle. */
+void fi_set_handle(struct fuse_file_info *fi, Handle *handle);
+
+/* nodes_close() and nodes_forget(), and the file goes with the last of its nodes. */
+void fs_close_node(StoreFs *fs, Node *node, NodeOpen how);
+void fs_forget_node(StoreFs *fs, fuse_ino_t number, uint64_t n);
+
 void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
-void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-	struct fuse_file_info *fi);
 void fs_read(
 	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *fi);
 void fs_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size, off_t offset,
 	struct fuse_file_info *fi);
+void fs_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
 void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi);
 void fs_fsync(fuse_req_t req, fuse_ino_t number, int data_only, struct fuse_file_info *fi);
 void fs_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only, struct fuse_file_info *fi);
-void fs_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set,
-	struct fuse_file_info *fi);
 
 /* --- fuse_request.c --------------------------------------------------------------------------- */
 
@@ -172,21 +235,43 @@ void open_file_unuse(StoreFs *fs, OpenFile *file);
 /* The file's content and attributes are those of node now. */
 void open_file_update(const StoreFs *fs, OpenFile *file, const TreeNode *node);
 
-/* Something the file system is asked to do once a file's closing change is committed. */
-typedef void (*DeferredRun)(fuse_req_t req, fuse_ino_t number, const char *name, size_t size,
-	off_t offset, struct fuse_file_info *fi);
+/* Something the file system is asked to do, kept until it can be done. */
+typedef struct Deferred Deferred;
 
-/* Whether the request must wait, because inode is being made empty by a close; it is then kept and
- * run later. */
-bool defer(fuse_req_t req, uint64_t inode, DeferredRun run, fuse_ino_t number, const char *name,
-	size_t size, off_t offset, struct fuse_file_info *fi);
+struct Deferred {
+	fuse_req_t req;
+	void (*run)(Deferred *deferred);
+	fuse_ino_t number;
+	char *name;
+	size_t size;
+	off_t offset;
+	struct stat attr;
+	int to_set;
+	GBytes *bytes; /* Freed with it; NULL: none. */
+	bool has_fi;
+	struct fuse_file_info fi;
+};
+
+/* Puts a request into a queue; what it is about is to be filled in.  name and fi may be NULL. */
+Deferred *defer(GQueue *queue, fuse_req_t req, void (*run)(Deferred *deferred), fuse_ino_t number,
+	const char *name, const struct fuse_file_info *fi);
+static inline struct fuse_file_info *deferred_fi(Deferred *deferred)
+{
+	return deferred->has_fi ? &deferred->fi : NULL;
+}
+
+/* Does what waits in a queue, or refuses it for the end of the file system. */
+void deferred_run(GQueue *queue);
+void deferred_abandon(GQueue *queue);
+
+/* The queue in which to wait before a file, or one with a node, is looked at, as it is being made empty
+ * by a close or is being created; NULL: no need to wait. */
+GQueue *file_busy(const StoreFs *fs, uint64_t inode);
+GQueue *node_busy(const StoreFs *fs, const Node *node);
 
 /* A close's change of the file begins and ends. */
 void open_file_closing(OpenFile *file);
 void open_file_closed(StoreFs *fs, OpenFile *file);
-
-/* Refuses those who wait, for the end of the file system. */
-void open_file_abandon(OpenFile *file);
 
 /* A change that somebody waits for. */
 typedef struct Request Request;
@@ -196,25 +281,38 @@ struct Request {
 	StoreFs *fs;
 	fuse_req_t req;                               /* NULL: nobody waits for the answer. */
 	void (*finish)(Request *request, int result); /* Answers; the request is freed after it. */
-	uint64_t inode;                               /* Of the file that is changed … */
-	OpenFile *file; /* … and it, while it is open; counted as a user. */
-	Handle *handle; /* By which it is changed, or NULL. */
-	OpType type;    /* Of a change of content; OP_INVALID: of names. */
+	void (*dropped)(Request *request); /* Called instead for one given up, unless NULL. */
+	uint64_t inode;                    /* Of the file that is changed … */
+	OpenFile *file;                    /* … and it, while it is open; counted as a user. */
+	bool writes;                       /* Counted in file->n_writers. */
+	Node *node;                        /* Opened for the request, or NULL. */
+	Handle *handle;                    /* By which it is changed, or NULL. */
+	Creation *creation;                /* Creates that file, with the content of the request. */
+	OpType type;                       /* Of a change of content; OP_INVALID: of names. */
 	bool append;
 	bool clears; /* Carries out the truncation of handle. */
 	unsigned n_tries;
+	uint64_t told_at; /* Answered when the kernel has been told this (cfs/inval.h). */
 	bool given_up;    /* The caller was told -EIO; what comes concerns nobody any more. */
 	int64_t since_us; /* Monotonic. */
 	uint64_t offset;
-	GBytes *data;    /* What is written. */
-	size_t size;     /* How much of that is the caller's. */
-	uint64_t parent; /* Names: where … */
-	char *name;      /* … and what. */
-	int64_t mtime_s; /* To be set after the content; -1: not. */
+	GBytes *data;      /* What is written. */
+	size_t size;       /* How much of that is the caller's. */
+	fuse_ino_t number; /* What is answered about. */
+	uint64_t parent;   /* Names: where … */
+	char *name;        /* … and what. */
+	int64_t mtime_s;   /* To be set after the content; -1: not. */
 	struct fuse_file_info fi;
 };
 
-Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result));
+/* req may be NULL. */
+Request *request_new(StoreFs *fs, fuse_req_t req, void (*finish)(Request *request, int result));
+
+/* The request has this result: binds what it has created, calls finish() and frees it. */
+void request_end(Request *request, int result);
+
+/* Answers those whose file the kernel has been told about. */
+void requests_unpark(StoreFs *fs);
 
 /* Submits an operation, which is taken; finish() is called, perhaps before this returns. */
 void request_submit(Request *request, Op *take_op);
@@ -227,5 +325,37 @@ void request_submit_lock(
  * A file that is gone is changed here only, for those who have it open. */
 void request_submit_content(Request *request);
 
-/* finish() for requests that are answered by the result alone. */
+/* The bytes of a request behind offset zeros; NULL: longer than a file may be. */
+GBytes *request_dup_content(const Request *request);
+
+/* finish() for requests that are answered by the result alone, and for those that nobody waits for. */
 void finish_result(Request *request, int result);
+void finish_nothing(Request *request, int result);
+
+/* --- fuse_create.c ---------------------------------------------------------------------------- */
+
+void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	struct fuse_file_info *fi);
+
+/* Submits the creation of the file of a handle, with the content of the request; when somebody else has
+ * created it meanwhile, the request becomes a change of that. */
+void creation_submit(Request *request);
+
+/* The result of that: whether the request is finished, with *result. */
+bool creation_applied(Request *request, int *result);
+
+/* The queue in which to wait for a creation that has been submitted; NULL: it has not. */
+GQueue *creation_under_way(Creation *creation);
+
+/* Answers the question for attributes that open() itself asks the kernel of a file that is not created
+ * yet; false: it is somebody else's. */
+bool creation_answer_opener(const StoreFs *fs, fuse_req_t req, fuse_ino_t number);
+
+/* The handle that created it is closed. */
+void creation_abandon(Creation *creation);
+void creation_destroy(gpointer data);
+
+/* As file_busy(), for a name, a node, and all names in a directory. */
+GQueue *creation_busy_name(const StoreFs *fs, uint64_t parent, const char *name);
+GQueue *creation_busy_node(const StoreFs *fs, const Node *node);
+GQueue *creation_busy_directory(const StoreFs *fs, uint64_t directory);

@@ -15,17 +15,6 @@
 
 /* --- Open files ------------------------------------------------------------------------------- */
 
-typedef struct Deferred {
-	fuse_req_t req;
-	DeferredRun run;
-	fuse_ino_t number;
-	char *name;
-	size_t size;
-	off_t offset;
-	bool has_fi;
-	struct fuse_file_info fi;
-} Deferred;
-
 OpenFile *open_file_find(const StoreFs *fs, uint64_t inode)
 {
 	return g_hash_table_lookup(fs->files, GSIZE_TO_POINTER(inode));
@@ -77,27 +66,61 @@ void open_file_unuse(StoreFs *fs, OpenFile *file)
 	g_free(file);
 }
 
-bool defer(fuse_req_t req, uint64_t inode, DeferredRun run, fuse_ino_t number, const char *name,
-	size_t size, off_t offset, struct fuse_file_info *fi)
+/* --- Waiting for other changes ---------------------------------------------------------------- */
+
+Deferred *defer(GQueue *queue, fuse_req_t req, void (*run)(Deferred *deferred), fuse_ino_t number,
+	const char *name, const struct fuse_file_info *fi)
 {
-	OpenFile *file = open_file_find(fs_of(req), inode);
-	Deferred *deferred;
+	Deferred *deferred = g_new0(Deferred, 1);
 
-	if (!file || file->n_closing == 0)
-		return false;
-
-	deferred = g_new0(Deferred, 1);
 	deferred->req = req;
 	deferred->run = run;
 	deferred->number = number;
 	deferred->name = g_strdup(name);
-	deferred->size = size;
-	deferred->offset = offset;
 	deferred->has_fi = fi != NULL;
 	if (fi)
 		deferred->fi = *fi;
-	g_queue_push_tail(&file->waiting, deferred);
-	return true;
+	g_queue_push_tail(queue, deferred);
+	return deferred;
+}
+
+static void deferred_free(Deferred *deferred)
+{
+	g_clear_pointer(&deferred->bytes, g_bytes_unref);
+	g_free(deferred->name);
+	g_free(deferred);
+}
+
+void deferred_run(GQueue *queue)
+{
+	Deferred *deferred;
+
+	while ((deferred = g_queue_pop_head(queue))) {
+		deferred->run(deferred);
+		deferred_free(deferred);
+	}
+}
+
+void deferred_abandon(GQueue *queue)
+{
+	Deferred *deferred;
+
+	while ((deferred = g_queue_pop_head(queue))) {
+		(void)fuse_reply_err(deferred->req, EIO);
+		deferred_free(deferred);
+	}
+}
+
+GQueue *file_busy(const StoreFs *fs, uint64_t inode)
+{
+	OpenFile *file = open_file_find(fs, inode);
+
+	return file && file->n_closing > 0 ? &file->waiting : NULL;
+}
+
+GQueue *node_busy(const StoreFs *fs, const Node *node)
+{
+	return node->inode != 0 ? file_busy(fs, node->inode) : creation_busy_node(fs, node);
 }
 
 void open_file_closing(OpenFile *file)
@@ -114,28 +137,10 @@ void open_file_closed(StoreFs *fs, OpenFile *file)
 	if (--file->n_closing > 0)
 		return;
 
-	/* What runs may close the file again, and defer anew. */
+	/* What runs may close the file again, and wait anew. */
 	ready = file->waiting;
 	g_queue_init(&file->waiting);
-	while (!g_queue_is_empty(&ready)) {
-		Deferred *deferred = g_queue_pop_head(&ready);
-
-		deferred->run(deferred->req, deferred->number, deferred->name, deferred->size,
-			deferred->offset, deferred->has_fi ? &deferred->fi : NULL);
-		g_free(deferred->name);
-		g_free(deferred);
-	}
-}
-
-void open_file_abandon(OpenFile *file)
-{
-	while (!g_queue_is_empty(&file->waiting)) {
-		Deferred *deferred = g_queue_pop_head(&file->waiting);
-
-		(void)fuse_reply_err(deferred->req, EIO);
-		g_free(deferred->name);
-		g_free(deferred);
-	}
+	deferred_run(&ready);
 }
 
 /* --- Requests --------------------------------------------------------------------------------- */
@@ -143,6 +148,10 @@ void open_file_abandon(OpenFile *file)
 static void request_free(Request *request)
 {
 	g_hash_table_remove(request->fs->requests, request);
+	if (request->node)
+		fs_close_node(request->fs, request->node, NODE_DIRECT);
+	if (request->writes)
+		request->file->n_writers--;
 	if (request->file)
 		open_file_unuse(request->fs, request->file);
 	g_clear_pointer(&request->data, g_bytes_unref);
@@ -152,26 +161,58 @@ static void request_free(Request *request)
 
 static void request_done(Request *request, int result)
 {
-	request->finish(request, result);
+	if (!request->given_up)
+		request->finish(request, result);
+	else if (request->dropped)
+		request->dropped(request);
 	request_free(request);
+}
+
+/* Whether the answer must wait until the kernel has forgotten what it had of the file: he who is
+ * answered, and all on this node, shall see the change.  Nobody may wait so who holds the lock of a
+ * directory. */
+static bool must_wait(Request *request, int result)
+{
+	const OpenFile *file = open_file_find(request->fs, request->inode);
+
+	if (result < 0 || !request->req || request->given_up || !file)
+		return false;
+	request->told_at = file->told_at;
+	return !inval_done(request->fs->inval, request->told_at);
+}
+
+void requests_unpark(StoreFs *fs)
+{
+	Request *request;
+
+	while ((request = g_queue_peek_head(&fs->parked)) &&
+		inval_done(fs->inval, request->told_at)) {
+		(void)g_queue_pop_head(&fs->parked);
+		request_done(request, 0);
+	}
+}
+
+void request_end(Request *request, int result)
+{
+	if (request->creation && !creation_applied(request, &result))
+		return;
+	if (must_wait(request, result))
+		g_queue_push_tail(&request->fs->parked, request);
+	else
+		request_done(request, result);
 }
 
 static void request_answer(ChangeToken *token, int result)
 {
 	Request *request = (Request *)token;
 
-	if (request->given_up) {
-		request_free(request);
-		return;
-	}
-
 	/* The operation names the file by path and inode; somebody has renamed or removed it
 	 * before its turn. */
-	if (result == -ENOENT && request->type != OP_INVALID && request->n_tries++ < TRIES_MAX) {
+	if (result == -ENOENT && request->type != OP_INVALID && !request->creation &&
+		!request->given_up && request->n_tries++ < TRIES_MAX)
 		request_submit_content(request);
-		return;
-	}
-	request_done(request, result);
+	else
+		request_end(request, result);
 }
 
 static gboolean on_overdue(gpointer data)
@@ -198,13 +239,13 @@ static gboolean on_overdue(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-Request *request_new(fuse_req_t req, void (*finish)(Request *request, int result))
+Request *request_new(StoreFs *fs, fuse_req_t req, void (*finish)(Request *request, int result))
 {
 	Request *request = g_new0(Request, 1);
 
 	request->token.answer = request_answer;
 	request->token.from_fs = true;
-	request->fs = fs_of(req);
+	request->fs = fs;
 	request->req = req;
 	request->finish = finish;
 	request->mtime_s = -1;
@@ -228,7 +269,7 @@ void request_submit(Request *request, Op *take_op)
 				  : backend->submit(backend->data, take_op, &request->token);
 	if (r < 0) {
 		(void)op_free(take_op);
-		request_done(request, r);
+		request_end(request, r);
 	}
 }
 
@@ -244,13 +285,17 @@ void request_submit_lock(
 
 /* --- Changes of content ----------------------------------------------------------------------- */
 
-/* The caller's bytes behind offset zeros. */
-static GBytes *content_behind_gap(const Request *request)
+GBytes *request_dup_content(const Request *request)
 {
-	g_autofree uint8_t *content = g_malloc0(request->offset + request->size + 1);
+	g_autofree uint8_t *content = NULL;
 	size_t size = 0;
 	const void *data = request->data ? g_bytes_get_data(request->data, &size) : NULL;
 
+	/* Before anything is allocated: a gap of terabytes must never be filled. */
+	if (request->offset > request->fs->limits.file_max ||
+		request->offset + request->size > request->fs->limits.file_max)
+		return NULL;
+	content = g_malloc0(request->offset + request->size + 1);
 	if (size > 0)
 		memcpy(content + request->offset, data, size);
 	return g_bytes_new_take(g_steal_pointer(&content), request->offset + size);
@@ -310,7 +355,7 @@ void request_submit_content(Request *request)
 	op = op_new(request->type, path);
 	op->inode = request->inode;
 	if (request->type == OP_REPLACE) {
-		op->data = content_behind_gap(request);
+		op->data = request_dup_content(request);
 	} else {
 		op->offset = request->append ? 0 : request->offset;
 		if (request->append)
@@ -324,4 +369,8 @@ void request_submit_content(Request *request)
 void finish_result(Request *request, int result)
 {
 	(void)fuse_reply_err(request->req, -result);
+}
+
+void finish_nothing(Request *request, int result)
+{
 }

@@ -2,6 +2,8 @@
 #include "cfs/inval.h"
 
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/macro.h"
@@ -28,6 +30,10 @@ struct Inval {
 	GQueue retries;     /* Of Item*, the thread's own, in order of due_us. */
 	bool stopping;      /* The thread has been asked to end … */
 	gint stopped;       /* … and has; atomic. */
+	uint64_t n_queued;
+	_Atomic uint64_t n_done;  /* In order of the queue, second tries not counted. */
+	_Atomic uint64_t awaited; /* fd is to be made readable when n_done gets here; 0: never. */
+	int fd;                   /* An eventfd. */
 };
 
 static Item *item_free(Item *item)
@@ -80,13 +86,28 @@ static Item *next_item(Inval *inval)
 	return item ? item : g_queue_pop_head(&inval->retries);
 }
 
+static void count_done(Inval *inval)
+{
+	uint64_t awaited;
+
+	inval->n_done++;
+	awaited = inval->awaited;
+	if (awaited != 0 && inval->n_done >= awaited)
+		(void)eventfd_write(inval->fd, 1); /* It cannot be full: it is read before. */
+}
+
 static gpointer inval_run(gpointer data)
 {
 	Inval *inval = data;
 	Item *item;
 
-	while (!(item = next_item(inval))->stop)
+	while (!(item = next_item(inval))->stop) {
+		bool counts = !item->retried;
+
 		handle(inval, item);
+		if (counts)
+			count_done(inval);
+	}
 	(void)item_free(item);
 	g_queue_clear_full(&inval->retries, item_destroy);
 	g_atomic_int_set(&inval->stopped, 1);
@@ -98,6 +119,8 @@ Inval *inval_new(struct fuse_session *session)
 	Inval *inval = g_new0(Inval, 1);
 
 	inval->session = session;
+	inval->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert(inval->fd >= 0);
 	inval->queue = g_async_queue_new_full(item_destroy);
 	g_queue_init(&inval->retries);
 	inval->thread = g_thread_new("inval", inval_run, inval);
@@ -125,24 +148,60 @@ Inval *inval_free(Inval *inval)
 	assert(g_atomic_int_get(&inval->stopped));
 	(void)g_thread_join(inval->thread);
 	g_async_queue_unref(inval->queue);
+	(void)close(inval->fd);
 	g_free(inval);
 	return NULL;
 }
 
-void inval_inode(Inval *inval, uint64_t number, bool data)
+static uint64_t push(Inval *inval, Item *item)
+{
+	g_async_queue_push(inval->queue, item);
+	return ++inval->n_queued;
+}
+
+uint64_t inval_inode(Inval *inval, uint64_t number, bool data)
 {
 	Item *item = g_new0(Item, 1);
 
 	item->number = number;
 	item->data = data;
-	g_async_queue_push(inval->queue, item);
+	return push(inval, item);
 }
 
-void inval_entry(Inval *inval, uint64_t directory, const char *name)
+uint64_t inval_entry(Inval *inval, uint64_t directory, const char *name)
 {
 	Item *item = g_new0(Item, 1);
 
 	item->number = directory;
 	item->name = g_strdup(name);
-	g_async_queue_push(inval->queue, item);
+	return push(inval, item);
+}
+
+bool inval_done(Inval *inval, uint64_t place)
+{
+	if (inval->n_done >= place)
+		return true;
+
+	/* The thread looks at this after it has counted: either it sees it, or we see its count. */
+	inval->awaited = place;
+	return inval->n_done >= place;
+}
+
+int inval_fd(const Inval *inval)
+{
+	return inval->fd;
+}
+
+void inval_acknowledge(Inval *inval)
+{
+	eventfd_t count;
+
+	inval->awaited = 0;
+	(void)eventfd_read(inval->fd, &count);
+}
+
+void inval_inode_now(Inval *inval, uint64_t number)
+{
+	/* What the kernel does not keep it need not forget. */
+	(void)fuse_lowlevel_notify_inval_inode(inval->session, number, -1, 0);
 }

@@ -16,11 +16,13 @@ import time
 from pathlib import Path
 
 import pytest
+from support import readers
 from support.labs import BUILD
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 MIB = 1 << 20
+READERS = readers.__file__
 
 
 class Store:
@@ -207,53 +209,217 @@ def test_shell_redirection_is_one_change(store):
     assert store.view(".store")["counters"]["entries"] == before + 1
 
 
+@pytest.mark.parametrize("how", ["replace", "rename"])
 @pytest.mark.parametrize("size", [512, 256 * 1024])
-def test_readers_never_see_a_replacement_half_done(root, size):
+def test_readers_see_whole_versions_and_the_writer_its_own(root, how, size):
+    path = str(root / "a")
+    readers.replace(path, readers.content(0, size))
+
+    def start(role, how):
+        return subprocess.Popen([READERS, role, path, "--how", how, "--size", str(size),
+                                 "--seconds", "2.5"], stdout=subprocess.PIPE, text=True)
+
+    started = [start("read", kind) for kind in ("read", "read", "mmap", "stat")]
+    counted = [json.loads(process.communicate()[0]) for process in [*started,
+                                                                    start("write", how)]]
+    assert [each["bad"] for each in counted] == [{}] * 5
+    assert counted[-1]["versions"] > 5 and all(each["versions"] > 1 for each in counted[:3])
+    assert [name for name in os.listdir(root) if name.startswith((".fuse", "a"))] == ["a"]
+
+
+def test_a_reader_keeps_the_version_that_it_has_opened(root):
     path = root / "a"
-    contents = [bytes([byte]) * size for byte in b"ab"]
-    put(path, contents[0])
-    bad, rounds, stop = [], [], threading.Event()
-
-    def read():
-        while not stop.is_set():
-            data = path.read_bytes()
-            if data not in contents:
-                bad.append(len(data))
-
-    def write():
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            put(path, contents[len(rounds) % 2])
-            rounds.append(1)
-        stop.set()
-
-    in_threads([read, read, write])
-    assert len(rounds) > 10
-    assert not bad
+    put(path, b"first")
+    reader = os.open(path, os.O_RDONLY)
+    put(path, b"second, and longer")
+    assert os.read(reader, 100) == b"first" and os.fstat(reader).st_size == 5
+    later = os.open(path, os.O_RDONLY)
+    put(path, b"3")
+    os.truncate(path, 0)
+    assert os.pread(later, 100, 0) == b"second, and longer"
+    assert os.pread(reader, 100, 0) == b"first"
+    assert path.read_bytes() == b"" and path.stat().st_size == 0
+    os.close(reader)
+    os.close(later)
 
 
-def test_readers_never_miss_a_file_that_is_renamed_over(root):
+def test_writers_see_what_is_there(root):
     path = root / "a"
-    put(path, b"x")
-    missing, reads, stop = [], [], threading.Event()
+    put(path, b"first")
+    writer = os.open(path, os.O_RDWR)
+    put(path, b"second")
+    assert os.pread(writer, 100, 0) == b"second"
+    os.close(writer)
 
-    def read():
-        while not stop.is_set():
-            try:
-                assert path.read_bytes() in (b"x", b"y")
-                reads.append(1)
-            except FileNotFoundError as error:
-                missing.append(error)
 
-    def write():
-        for _ in range(200):
-            put(root / "a.tmp", b"y")
-            os.rename(root / "a.tmp", path)
-        stop.set()
+def test_what_is_read_again_is_not_asked_for(store):
+    path = store.mount / "a"
+    put(path, b"x" * 5000)
+    path.read_bytes()
+    before = store.view(".store")["counters"]["reads"]
+    for _ in range(20):
+        assert len(path.read_bytes()) == 5000
+    assert store.view(".store")["counters"]["reads"] - before <= 2  # Those of .store itself.
 
-    in_threads([read, write])
-    assert reads and not missing
-    assert not [name for name in os.listdir(root) if name.startswith((".fuse", "a."))]
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_WRONLY | os.O_TRUNC])
+def test_descriptors_can_be_opened_anew(root, flags):
+    path = root / "a"
+    put(path, b"first")
+    reader = os.open(path, os.O_RDONLY)
+    put(path, b"second")
+    for _ in range(3):
+        again = os.open(f"/proc/self/fd/{reader}", flags)
+        if flags == os.O_RDONLY:
+            assert os.read(again, 100) == b"second"
+        else:
+            os.write(again, b"third!")
+            assert path.read_bytes() == b"third!"
+        os.close(again)
+    assert os.pread(reader, 100, 0) == b"first"
+    os.close(reader)
+
+
+def test_a_file_that_is_mounted_elsewhere_shows_and_takes_changes(root, tmp_path):
+    path, other = root / "a", tmp_path / "other"
+    put(path, b"first")
+    other.write_bytes(b"")
+    subprocess.run(["mount", "--bind", path, other], check=True)
+    try:
+        assert other.read_bytes() == b"first"
+        for data in (b"second", b"and the third"):
+            put(path, data)
+            assert other.read_bytes() == data and other.stat().st_size == len(data)
+            put(other, data[::-1])
+            assert path.read_bytes() == data[::-1]
+    finally:
+        subprocess.run(["umount", other], check=True)
+
+
+def test_files_are_opened_relative_to_a_directory(root):
+    os.mkdir(root / "d")
+    directory = os.open(root / "d", os.O_RDONLY | os.O_DIRECTORY)
+    put(root / "d/f", b"first")
+    reader = os.open("f", os.O_RDONLY, dir_fd=directory)
+    writer = os.open("f", os.O_WRONLY | os.O_TRUNC, dir_fd=directory)
+    os.write(writer, b"second")
+    assert os.pread(reader, 100, 0) == b"first"
+    for descriptor in (writer, reader, directory):
+        os.close(descriptor)
+    assert (root / "d/f").read_bytes() == b"second"
+
+
+# --- creation -------------------------------------------------------------------------------
+
+
+def entries(store):
+    return store.view(".store")["counters"]["entries"]
+
+
+def test_creation_and_first_write_are_one_change(store):
+    before = entries(store)
+    put(store.mount / "a", b"content")
+    assert entries(store) == before + 1
+    put(store.mount / "a.tmp", b"other")
+    os.rename(store.mount / "a.tmp", store.mount / "a")
+    assert entries(store) == before + 3
+    assert (store.mount / "a").read_bytes() == b"other"
+
+
+def test_a_file_is_there_when_its_creator_has_closed_it(store):
+    before = entries(store)
+    os.close(os.open(store.mount / "a", os.O_WRONLY | os.O_CREAT))
+    assert entries(store) == before + 1
+    store.kill()
+    store.start()
+    assert (store.mount / "a").read_bytes() == b""
+
+
+@pytest.mark.parametrize("look", [
+    lambda root: os.stat(root / "a"), lambda root: os.listdir(root),
+    lambda root: os.close(os.open(root / "a", os.O_RDONLY)),
+    lambda root: os.rename(root / "a", root / "b"), lambda root: os.unlink(root / "a"),
+    lambda root: os.link(root / "a", root / "b")])
+def test_looking_for_it_makes_a_creation_come_true(store, look):
+    before = entries(store)
+    writer = os.open(store.mount / "a", os.O_WRONLY | os.O_CREAT)
+    assert entries(store) == before
+    try:
+        look(store.mount)
+    except PermissionError:
+        pass
+    assert entries(store) > before
+    os.write(writer, b"x")
+    os.close(writer)
+
+
+@pytest.mark.parametrize("act", [
+    os.fsync, os.fstat, lambda descriptor: os.ftruncate(descriptor, 3), os.utime])
+def test_acting_on_the_descriptor_makes_a_creation_come_true(store, act):
+    before = entries(store)
+    writer = os.open(store.mount / "a", os.O_RDWR | os.O_CREAT)
+    assert os.read(writer, 10) == b"" and entries(store) == before
+    act(writer)
+    assert entries(store) > before
+    os.pwrite(writer, b"x", 5)
+    size = os.fstat(writer).st_size
+    os.close(writer)
+    assert size == 6 and (store.mount / "a").read_bytes()[5:] == b"x"
+    assert (store.mount / "a").stat().st_ino == os.stat(store.mount / "a").st_ino
+
+
+def test_a_killed_creator_leaves_an_empty_file(root):
+    script = "import os, time; os.open('a', os.O_CREAT | os.O_WRONLY); print(flush=True); " \
+             "time.sleep(60)"
+    creator = subprocess.Popen(["/usr/bin/python3", "-c", script], cwd=root,
+                               stdout=subprocess.PIPE)
+    creator.stdout.readline()
+    creator.kill()
+    creator.wait()
+    assert (root / "a").read_bytes() == b""
+
+
+def test_a_directory_with_a_creation_is_not_empty(root):
+    os.mkdir(root / "d")
+    writer = os.open(root / "d/a", os.O_WRONLY | os.O_CREAT)
+    fails_with(errno.ENOTEMPTY, os.rmdir, root / "d")
+    os.close(writer)
+
+
+def test_many_creations_wait_at_one_time(root):
+    os.mkdir(root / "d")
+    writers = [os.open(root / f"d/{i}", os.O_WRONLY | os.O_CREAT) for i in range(300)]
+    for i, writer in enumerate(writers):
+        os.write(writer, b"%d" % i)
+    for writer in writers:
+        os.close(writer)
+    assert len(os.listdir(root / "d")) == 300
+    assert all((root / f"d/{i}").read_bytes() == b"%d" % i for i in range(300))
+
+
+def test_two_creators_of_one_name_write_one_file(root):
+    first = os.open(root / "a", os.O_WRONLY | os.O_CREAT)
+    second = os.open(root / "a", os.O_WRONLY | os.O_CREAT)
+    fails_with(errno.EEXIST, os.open, root / "a", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    os.write(first, b"1")
+    os.pwrite(second, b"2", 1)
+    for descriptor in (first, second):
+        os.close(descriptor)
+    assert (root / "a").read_bytes() == b"12"
+
+
+def test_creations_that_cannot_be_are_refused_at_once(small_store):
+    root = small_store.mount
+    writer = os.open(root / "big", os.O_WRONLY | os.O_CREAT)
+    fails_with(errno.EFBIG, os.write, writer, b"x" * 65537)
+    fails_with(errno.EFBIG, os.pwrite, writer, b"x", 1 << 40)
+    os.write(writer, b"fits")
+    os.close(writer)
+    assert (root / "big").read_bytes() == b"fits"
+    put(root / "lxc/100.conf", b"")
+    os.makedirs(root / "nodes/other/lxc")
+    fails_with(errno.EEXIST, os.open, root / "nodes/other/lxc/100.conf",
+               os.O_WRONLY | os.O_CREAT)
 
 
 def test_removed_files_stay_with_those_who_have_them_open(root):
@@ -374,6 +540,23 @@ def test_names_and_types_that_are_refused(root):
         fails_with(errno.EPERM, os.unlink, root / name)
         fails_with(errno.EPERM, os.rename, root / "a", root / name)
     fails_with(errno.EACCES, put, root / ".members", b"x")
+
+
+@pytest.mark.parametrize("name", [b"new\nline", b"\xff\xfe", b'"\\', b"\x01\x7f", b" ", b"n" * 255])
+def test_names_are_any_bytes(store, name):
+    path = os.path.join(os.fsencode(store.mount), b"lxc", name)
+    put(path, b"content")
+    os.utime(path, (1, 1))
+    assert name in os.listdir(os.fsencode(store.mount / "lxc"))
+    os.rename(path, path + b"2" if len(name) < 255 else os.fsencode(store.mount / "short"))
+    put(path, b"another")
+    for view in (".members", ".store", ".version", ".vmlist"):
+        store.view(view)
+    assert store.stop() == 0
+    store.start()
+    with open(path, "rb") as file:
+        assert file.read() == b"another"
+    assert all("atoll-cfs" in line for line in store.log().splitlines())
 
 
 # --- attributes -----------------------------------------------------------------------------
@@ -513,6 +696,17 @@ def test_links_lead_to_this_node(root):
     assert os.readlink(root / "local") == f"nodes/{name}"
     assert os.readlink(root / "lxc") == f"nodes/{name}/lxc"
     assert sorted(os.listdir(root / "local")) == ["lxc", "priv"]
+
+
+def test_verbose_logging_is_switched_at_run_time(store):
+    path = store.mount / ".debug"
+    assert path.read_bytes() == b"0\n"
+    subprocess.run(["sh", "-c", f"echo 1 > {path}"], check=True)
+    assert path.read_bytes() == b"1\n" and path.stat().st_size == 2
+    for wrong in (b"2", b"on\n", b"11"):
+        fails_with(errno.EINVAL, put, path, wrong)
+    put(path, b"0")
+    assert path.read_bytes() == b"0\n" and stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 # --- life -----------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The numbers by which the kernel knows files.
+ *
+ * The kernel keeps pages and a length for each number, shared by all who have that number open.  So
+ * that nobody sees two contents mixed, a number stands for one content of a file: when the content
+ * changes, the next one who looks up the name is told another number, and what the kernel keeps under
+ * the old one stays whole for those who have it open.
+ *
+ * Opening for writing lets the kernel change the length by itself (O_TRUNC makes it zero).  So
+ * readers with cached pages and writers never share a number: who comes second is refused, which
+ * nodes_open() answers with NODE_STALE.  For the error ESTALE the kernel walks the path once more and
+ * asks for every name; the thread is recognised then and told a number that suits it.  Where no
+ * name is looked up again (a bind mount of the file itself, a descriptor opened anew by way of /proc)
+ * the same thread comes back with the same number: it is let in, without cached pages.
+ *
+ * Pure: knows neither tree nor kernel. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+/* The numbers are from here to twice as much. */
+#define NODES_FIRST (UINT64_C(1) << 61)
+
+typedef enum NodeUse {
+	NODE_USE_FREE,    /* For whoever comes first. */
+	NODE_USE_READERS, /* A reader has been sent here: no writers, for good. */
+	NODE_USE_WRITERS, /* Opened for writing once: its pages and length are not to be relied on. */
+} NodeUse;
+
+/* Read only for others, except `kept`. */
+typedef struct Node {
+	uint64_t number;
+	uint64_t inode; /* Of its file; 0: that is not created yet. */
+	GBytes *data;   /* The content it stands for; NULL: none, as its file was made with it. */
+	NodeUse use;
+	uint64_t n_lookups; /* How often the kernel was told of it. */
+	unsigned n_handles; /* Opened by nodes_open() … */
+	unsigned n_cached;  /* … with NODE_CACHED. */
+	bool kept;          /* The kernel may keep its name or attributes: the caller's to set. */
+} Node;
+
+typedef struct Nodes Nodes;
+
+Nodes *nodes_new(void);
+Nodes *nodes_free(Nodes *nodes);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Nodes, nodes_free)
+
+/* NULL: the kernel does not know the number (any more). */
+Node *nodes_find(const Nodes *nodes, uint64_t number);
+
+/* The node that a thread is told of that has looked up a file with this content; counted as one
+ * look-up. */
+Node *nodes_lookup(Nodes *nodes, uint64_t inode, GBytes *data, pid_t thread);
+
+/* A node for a file that is about to be created, counted as one look-up and as opened (NODE_DIRECT);
+ * and what its inode has become. */
+Node *nodes_create(Nodes *nodes);
+void nodes_bind(Nodes *nodes, Node *node, uint64_t inode);
+
+typedef enum NodeOpen {
+	NODE_STALE,  /* Refused: to be answered with ESTALE. */
+	NODE_CACHED, /* Reads node->data, which the kernel may keep. */
+	NODE_DIRECT, /* Reads and writes the file as it is now; nothing may be kept. */
+} NodeOpen;
+
+/* A thread opens a node; data: the content of its file now, NULL when that is gone.  nodes_close()
+ * must follow unless it is refused. */
+NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, bool writes, pid_t thread);
+void nodes_close(Nodes *nodes, Node *node, NodeOpen how);
+
+/* The kernel forgets n look-ups.  A node without look-ups and handles is freed. */
+void nodes_forget(Nodes *nodes, uint64_t number, uint64_t n);
+
+/* All nodes of a file, of Node*, borrowed until the next call; NULL: none. */
+const GPtrArray *nodes_of(const Nodes *nodes, uint64_t inode);
