@@ -13,7 +13,7 @@
  *	             answer: u32 errno (0: success) and then, of a success, what its type needs
  *	             event: u32 node, u64 version, u8 on, string
  *
- *	string       u16 bytes with the NUL at its end, and these; no other NUL
+ *	string       u32 bytes with the NUL at its end, and these; no other NUL
  *	bytes        u32 size, and these
  *	bool         u8, 0 or 1
  *
@@ -22,7 +22,7 @@
  *	             STATUS_SET   string key, bool remove, bytes value
  *	             STATUS_GET   u32 node, string key
  *	             SUBSCRIBE    u32 kinds, bool exact, string
- *	             UNSUBSCRIBE  u64 number
+ *	             UNSUBSCRIBE, CANCEL  u64 number
  *	             LOG_WRITE    entry
  *	             LOCK         string name, string owner, u32 ttl, bool wait
  *	             RENEW, UNLOCK  u64 token
@@ -33,7 +33,8 @@
  *	             STATUS_GET   u64 version, bytes value
  *	             STATUS_LIST  u32 n, and n times: u32 node, u64 version, u32 size, string key
  *	             LOG_READ     u32 n, and n times: entry
- *	             LOCK         u64 token
+ *	             LOCK         u64 token, u64 until
+ *	             RENEW        u64 until
  *	entry        u32 node, u64 boot, u32 number, u64 time, u8 priority, u32 pid, and the strings
  *	             host, user, tag, message
  *	             (all others have nothing) */
@@ -75,6 +76,7 @@ const char *ipc_type_to_string(IpcType type)
 		[IPC_LOCK] = "lock",
 		[IPC_RENEW] = "renew",
 		[IPC_UNLOCK] = "unlock",
+		[IPC_CANCEL] = "cancel",
 	};
 
 	assert(type < IPC_N_TYPES);
@@ -101,6 +103,7 @@ bool ipc_type_only_reads(IpcType type)
 	case IPC_LOCK:
 	case IPC_RENEW:
 	case IPC_UNLOCK:
+	case IPC_CANCEL:
 	case IPC_N_TYPES:
 		break;
 	}
@@ -125,15 +128,15 @@ static void put_string(GByteArray *out, const char *string)
 {
 	size_t size = strlen(string) + 1;
 
-	assert(size <= UINT16_MAX);
+	assert(size <= UINT32_MAX);
 
-	bytes_put_u16(out, (uint16_t)size);
+	bytes_put_u32(out, (uint32_t)size);
 	bytes_put(out, string, size);
 }
 
 static const char *get_string(BytesReader *reader)
 {
-	size_t size = bytes_get_u16(reader);
+	size_t size = bytes_get_u32(reader);
 	const uint8_t *at = bytes_get(reader, size);
 
 	if (!at || size == 0 || memchr(at, '\0', size) != at + size - 1) {
@@ -328,6 +331,7 @@ GBytes *ipc_encode_request(const IpcRequest *request)
 		put_string(out, request->subscribe.text);
 		break;
 	case IPC_UNSUBSCRIBE:
+	case IPC_CANCEL:
 		bytes_put_u64(out, request->unsubscribe.number);
 		break;
 	case IPC_LOG_WRITE:
@@ -380,6 +384,7 @@ static void get_request(BytesReader *reader, IpcRequest *ret)
 		ret->subscribe.text = get_string(reader);
 		break;
 	case IPC_UNSUBSCRIBE:
+	case IPC_CANCEL:
 		ret->unsubscribe.number = bytes_get_u64(reader);
 		break;
 	case IPC_LOG_WRITE:
@@ -527,14 +532,18 @@ static void put_success(GByteArray *out, const IpcAnswer *answer)
 		break;
 	case IPC_LOCK:
 		bytes_put_u64(out, answer->lock.token);
+		bytes_put_u64(out, (uint64_t)answer->lock.until_ms);
+		break;
+	case IPC_RENEW:
+		bytes_put_u64(out, (uint64_t)answer->renew.until_ms);
 		break;
 	case IPC_BARRIER:
 	case IPC_STATUS_SET:
 	case IPC_SUBSCRIBE:
 	case IPC_UNSUBSCRIBE:
 	case IPC_LOG_WRITE:
-	case IPC_RENEW:
 	case IPC_UNLOCK:
+	case IPC_CANCEL:
 		break;
 	case IPC_INVALID:
 	case IPC_N_TYPES:
@@ -571,14 +580,18 @@ static void get_success(BytesReader *reader, IpcAnswer *ret)
 		break;
 	case IPC_LOCK:
 		ret->lock.token = bytes_get_u64(reader);
+		ret->lock.until_ms = (int64_t)bytes_get_u64(reader);
+		break;
+	case IPC_RENEW:
+		ret->renew.until_ms = (int64_t)bytes_get_u64(reader);
 		break;
 	case IPC_BARRIER:
 	case IPC_STATUS_SET:
 	case IPC_SUBSCRIBE:
 	case IPC_UNSUBSCRIBE:
 	case IPC_LOG_WRITE:
-	case IPC_RENEW:
 	case IPC_UNLOCK:
+	case IPC_CANCEL:
 		break;
 	case IPC_INVALID:
 	case IPC_N_TYPES:

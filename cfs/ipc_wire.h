@@ -48,6 +48,8 @@ typedef enum IpcType {
 	IPC_LOCK,   /* Takes a lock. */
 	IPC_RENEW,  /* Its lease. */
 	IPC_UNLOCK, /* Frees it. */
+	IPC_CANCEL, /* Gives up a request for a lock: that is answered with -ECANCELED, if it has not
+		     * been answered yet. */
 	IPC_N_TYPES,
 } IpcType;
 
@@ -80,8 +82,9 @@ typedef struct IpcRequest {
 		} status_get;
 		EventFilter subscribe;
 		struct {
-			uint64_t number; /* Of the request that subscribed. */
-		} unsubscribe;
+			uint64_t number; /* Of the request that subscribed, or asked for the lock.
+					  */
+		} unsubscribe, cancel;
 		ClusterLogEntry log_write; /* priority, user, tag and message; the rest is the
 					      server's. */
 		struct {
@@ -164,7 +167,11 @@ typedef struct IpcAnswer {
 		IpcList log_read;    /* ipc_list_next_entry(), the newest first. */
 		struct {
 			uint64_t token; /* Fencing token: grows with each taking. */
+			int64_t until_ms;
 		} lock;
+		struct {
+			int64_t until_ms; /* Until when the lease is good, by CLOCK_MONOTONIC. */
+		} renew;
 	};
 } IpcAnswer;
 

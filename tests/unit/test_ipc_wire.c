@@ -35,6 +35,7 @@ static IpcRequest sample_request(IpcType type)
 		request.subscribe.text = "a/b";
 		break;
 	case IPC_UNSUBSCRIBE:
+	case IPC_CANCEL:
 		request.unsubscribe.number = 5;
 		break;
 	case IPC_LOG_WRITE:
@@ -102,6 +103,10 @@ static IpcAnswer sample_answer(IpcType type, const GByteArray *list)
 		break;
 	case IPC_LOCK:
 		answer.lock.token = 13;
+		answer.lock.until_ms = 14;
+		break;
+	case IPC_RENEW:
+		answer.renew.until_ms = 15;
 		break;
 	default:
 		break;
@@ -219,8 +224,8 @@ static void lists_are_read_one_by_one(void **state)
 /* The layout is a contract between versions. */
 static void bytes_are_as_documented(void **state)
 {
-	static const uint8_t golden[] = {24, 0, 0, 0, 1, 1, 13, 0, 77, 0, 0, 0, 0, 0, 0, 0, 2, 0,
-		'h', 0, 1, 0, 0, 60, 0, 0, 0, 1};
+	static const uint8_t golden[] = {28, 0, 0, 0, 1, 1, 13, 0, 77, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0,
+		0, 'h', 0, 1, 0, 0, 0, 0, 60, 0, 0, 0, 1};
 	IpcRequest request = {.type = IPC_LOCK, .number = 77};
 	g_autoptr(GBytes) bytes = NULL;
 
@@ -275,18 +280,18 @@ static void bad_fields_are_refused(void **state)
 		uint8_t byte;
 		int expected;
 	} cases[] = {
-		{0, 23, -EBADMSG},        /* Length. */
+		{0, 27, -EBADMSG},        /* Length. */
 		{4, 2, -EPROTONOSUPPORT}, /* Version. */
 		{5, 2, -EBADMSG},         /* Class. */
 		{6, IPC_HELLO, -EBADMSG}, {6, IPC_N_TYPES, -EBADMSG},
 		{7, 1, -EBADMSG},  /* Padding. */
 		{8, 0, -EBADMSG},  /* Number 0. */
-		{16, 0, -EBADMSG}, /* A string without its NUL. */
-		{18, 0, -EBADMSG}, /* One with two. */
-		{27, 2, -EBADMSG}, /* Neither true nor false. */
+		{16, 1, -EBADMSG}, /* A string without its NUL. */
+		{20, 0, -EBADMSG}, /* One with two. */
+		{31, 2, -EBADMSG}, /* Neither true nor false. */
 	};
 	IpcRequest request = sample_request(IPC_LOCK), decoded;
-	uint8_t data[28];
+	uint8_t data[32];
 
 	request.lock.name = "h";
 	request.lock.owner = "";
@@ -328,8 +333,8 @@ static void replies_are_checked_as_well(void **state)
 
 static void readers_change_nothing(void **state)
 {
-	static const IpcType changing[] = {
-		IPC_CHANGE, IPC_STATUS_SET, IPC_LOG_WRITE, IPC_LOCK, IPC_RENEW, IPC_UNLOCK};
+	static const IpcType changing[] = {IPC_CHANGE, IPC_STATUS_SET, IPC_LOG_WRITE, IPC_LOCK,
+		IPC_RENEW, IPC_UNLOCK, IPC_CANCEL};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(changing); i++)
 		assert_false(ipc_type_only_reads(changing[i]));
