@@ -29,7 +29,7 @@
 /* Supplementary groups of a peer that are looked at. */
 #define GROUPS_MAX 1024
 
-#define BACKLOG 64
+#define BACKLOG 512
 
 /* What is read at once; the requests that are handled, and the clients that are let in, before
  * others get their turn. */

@@ -323,6 +323,7 @@ int service_new(const ServiceOptions *options, Service **ret, GError **err)
 	service->node_name = node_name_dup();
 	service->start_time_s = clock_system()->wall_s(clock_system());
 	service->online = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	service->lock_waits = g_ptr_array_new_with_free_func(g_free);
 	r = store_open(options->database, &service->store, err);
 	if (r < 0)
 		return r;
@@ -339,10 +340,11 @@ Service *service_free(Service *service)
 	if (!service)
 		return NULL;
 
-	/* Nobody may come in while parts go: first the callers, then the bus, then the rest. */
+	/* Nobody may come in while parts go: first the file system, then the bus, then the rest.
+	 * Clients are served from the main loop alone, which does not run, but may get answers until
+	 * the replica can give none. */
 	if (service->mount_source)
 		g_source_remove(service->mount_source);
-	service->ipc = ipc_server_free(service->ipc);
 	(void)storefs_free(service->fs);
 	(void)cluster_free(service->cluster);
 	(void)disk_free(service->disk);
@@ -350,12 +352,14 @@ Service *service_free(Service *service)
 		g_source_destroy(service->ticker);
 		g_source_unref(service->ticker);
 	}
+	service->ipc = ipc_server_free(service->ipc);
 	(void)replica_free(service->replica);
 	(void)locks_free(service->locks);
 	service_beside_stop(service);
 	(void)store_close(service->store);
 	(void)cluster_conf_free(service->conf);
 	g_array_unref(service->online);
+	g_ptr_array_unref(service->lock_waits);
 	g_free(service->digest);
 	g_free(service->mountpoint);
 	g_free(service->socket);

@@ -3,13 +3,14 @@
 
 /* The parts of the service, for its own files only:
  *
- *	service.c          its life, and the world of the replica
- *	service_beside.c   status, cluster log, and telling clients of events
- *	service_cluster.c  what corosync says
- *	service_dirs.c     directories that are always there
- *	service_fs.c       the world of the file system, and when it is mounted
- *	service_ipc.c      what clients ask
- *	service_locks.c    the world of the locks */
+ *	service.c            its life, and the world of the replica
+ *	service_beside.c     status, cluster log, and telling clients of events
+ *	service_cluster.c    what corosync says
+ *	service_dirs.c       directories that are always there
+ *	service_fs.c         the world of the file system, and when it is mounted
+ *	service_ipc.c        what clients ask
+ *	service_ipc_locks.c  what they ask of locks
+ *	service_locks.c      the world of the locks */
 
 #include "cfs/cluster.h"
 #include "cfs/clusterlog.h"
@@ -47,7 +48,8 @@ struct Service {
 	Status *status;         /* These three there are together with the replica. */
 	ClusterLog *log;
 	Events *events;
-	IpcServer *ipc; /* NULL until mounted. */
+	IpcServer *ipc;        /* NULL until mounted. */
+	GPtrArray *lock_waits; /* What its clients wait for of locks. */
 
 	ClusterConf *conf;          /* As told last; NULL: not yet. */
 	bool quorate;               /* By corosync … */
@@ -137,3 +139,11 @@ int service_ipc_start(Service *service, GError **err);
 
 /* An event for a client (see events_new()). */
 void service_ipc_deliver(void *data, uint64_t subscriber, uint64_t number, const Event *event);
+
+/* --- service_ipc_locks.c --------------------------------------------------------------------- */
+
+/* Requests of clients: taking, renewing and freeing; giving up. */
+void service_ipc_lock(Service *service, const IpcPeer *peer, const IpcRequest *request);
+void service_ipc_cancel(Service *service, const IpcPeer *peer, const IpcRequest *request);
+
+void service_ipc_locks_gone(Service *service, uint64_t client);

@@ -319,12 +319,13 @@ static void on_request(void *data, const IpcPeer *peer, const IpcRequest *reques
 		[IPC_UNSUBSCRIBE] = on_unsubscribe,
 		[IPC_LOG_WRITE] = on_log_write,
 		[IPC_LOG_READ] = on_log_read,
+		[IPC_LOCK] = service_ipc_lock,
+		[IPC_RENEW] = service_ipc_lock,
+		[IPC_UNLOCK] = service_ipc_lock,
+		[IPC_CANCEL] = service_ipc_cancel,
 	};
 
-	if (handlers[request->type])
-		handlers[request->type](data, peer, request);
-	else
-		answer_result(data, peer, request, -EOPNOTSUPP);
+	handlers[request->type](data, peer, request);
 }
 
 static void on_gone(void *data, uint64_t client)
@@ -332,6 +333,7 @@ static void on_gone(void *data, uint64_t client)
 	Service *service = data;
 
 	events_forget(service->events, client);
+	service_ipc_locks_gone(service, client);
 }
 
 int service_ipc_start(Service *service, GError **err)

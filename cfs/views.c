@@ -166,17 +166,25 @@ static bool add_key(const StatusItem *item, void *data)
 	return item->node <= node->node;
 }
 
+static void add_keys_of(json_t *kvstore, const ViewsInput *input, uint32_t id, const char *name)
+{
+	g_autofree char *valid = g_utf8_make_valid(name, -1);
+	NodeKeys keys = {.node = id, .keys = json_object()};
+
+	status_each(input->keys, add_key, &keys);
+	(void)json_object_set_new(kvstore, valid, keys.keys);
+}
+
 static json_t *kvstore_of(const ViewsInput *input)
 {
 	json_t *kvstore = json_object();
 
+	if (input->standalone)
+		add_keys_of(kvstore, input, input->status->node, input->node_name);
 	for (unsigned i = 0; input->conf && i < input->conf->nodes->len; i++) {
 		const ClusterNode *node = g_ptr_array_index(input->conf->nodes, i);
-		g_autofree char *name = g_utf8_make_valid(node->name, -1);
-		NodeKeys keys = {.node = node->id, .keys = json_object()};
 
-		status_each(input->keys, add_key, &keys);
-		(void)json_object_set_new(kvstore, name, keys.keys);
+		add_keys_of(kvstore, input, node->id, node->name);
 	}
 	return kvstore;
 }
