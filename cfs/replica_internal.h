@@ -61,9 +61,9 @@
 /* Bytes that may wait behind a transfer; above, the view agrees anew. */
 #define BEHIND_BYTES_MAX (64 * 1024 * 1024)
 
-/* After a CONFIRM, the next one waits this long; who need not speak first waits that much longer. */
+/* After a CONFIRM, the next one waits this long; who need not speak first gives the others so long. */
 #define CONFIRM_GAP_MS      200
-#define CONFIRM_PATIENCE_MS 100
+#define CONFIRM_PATIENCE_MS 300
 
 /* Locks that are renewed in one epoch, and may be gone since; above, the view agrees anew. */
 #define RENEWED_MAX 65536
@@ -234,7 +234,8 @@ struct Replica {
 	uint64_t confirmed;        /* How many of them we have confirmed … */
 	int64_t confirmed_ms;      /* … and when. */
 	bool confirm_under_way;
-	int64_t confirm_wanted_ms; /* Since when we could confirm more; -1: we cannot. */
+	uint64_t confirm_wanted;   /* Renewals that are not known to be confirmed enough … */
+	int64_t confirm_wanted_ms; /* … since then; -1: none. */
 
 	/* Transfer. */
 	TransferOut *out; /* We are the source, and others differ (replica_source.c). */

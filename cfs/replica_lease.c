@@ -219,32 +219,50 @@ static uint64_t confirmed_by(const Replica *r, const Peer *peer)
 	return r->written_adopted == r->epoch ? r->renewals_seen : 0;
 }
 
-/* Whether `need` voters but us have confirmed all that others have sent. */
-static bool others_suffice(const Replica *r)
+/* Whether `need` voters but us have confirmed so many renewals. */
+static bool others_suffice(const Replica *r, uint64_t renewals)
 {
 	unsigned n_others = 0;
 
 	for (unsigned i = 0; i < r->n_peers; i++) {
 		const Peer *peer = &r->peers[i];
 
-		n_others += peer->voter && peer->node != r->options.node &&
-			    peer->confirmed >= r->renewals_foreign;
+		n_others +=
+			peer->voter && peer->node != r->options.node && peer->confirmed >= renewals;
 	}
 	return n_others >= r->need;
 }
 
-/* Whether somebody may wait for our word. */
+/* Whether others have sent renewals of which we have not spoken, and may. */
 static bool has_news(const Replica *r)
 {
 	return r->state == REPLICA_STATE_ACTIVE && r->n_peers > 1 &&
 	       r->written_adopted == r->epoch && r->renewals_foreign > r->confirmed &&
-	       !r->confirm_under_way && !others_suffice(r);
+	       !r->confirm_under_way;
 }
 
 static int64_t confirm_due(const Replica *r)
 {
-	return MAX(r->confirm_wanted_ms, r->confirmed_ms + CONFIRM_GAP_MS) +
-	       (log_speaks_first(r) ? 0 : CONFIRM_PATIENCE_MS);
+	if (!log_speaks_first(r))
+		return r->confirm_wanted_ms + CONFIRM_PATIENCE_MS;
+	return MAX(r->confirm_wanted_ms, r->confirmed_ms + CONFIRM_GAP_MS);
+}
+
+/* Finds out whether somebody may wait for our word, and since when. */
+static bool confirm_wanted(Replica *r)
+{
+	bool wanted = r->confirm_wanted_ms >= 0;
+
+	if (!has_news(r) || (wanted && others_suffice(r, r->confirm_wanted)))
+		wanted = false;
+	if (!wanted && has_news(r) && !others_suffice(r, r->renewals_foreign)) {
+		wanted = true;
+		r->confirm_wanted = r->renewals_foreign;
+		r->confirm_wanted_ms = replica_now(r);
+	}
+	if (!wanted)
+		r->confirm_wanted_ms = -1;
+	return wanted;
 }
 
 static void pump_confirm(Replica *r)
@@ -252,13 +270,7 @@ static void pump_confirm(Replica *r)
 	WireMessage message = {.type = WIRE_CONFIRM, .view = r->view};
 	int64_t now_ms = replica_now(r);
 
-	if (!has_news(r)) {
-		r->confirm_wanted_ms = -1;
-		return;
-	}
-	if (r->confirm_wanted_ms < 0)
-		r->confirm_wanted_ms = now_ms;
-	if (now_ms < confirm_due(r))
+	if (!confirm_wanted(r) || now_ms < confirm_due(r))
 		return;
 
 	message.confirm.epoch = r->epoch;
@@ -387,7 +399,7 @@ int64_t lease_deadline(const Replica *r)
 	const Renewal *oldest = g_queue_peek_head((GQueue *)&r->renewals);
 	int64_t deadline_ms = oldest ? oldest->since_ms + REPLICA_WAIT_MS : -1;
 
-	if (r->confirm_wanted_ms >= 0 && has_news(r))
+	if (r->confirm_wanted_ms >= 0)
 		deadline_ms = deadline_ms < 0 ? confirm_due(r) : MIN(deadline_ms, confirm_due(r));
 	return deadline_ms;
 }
