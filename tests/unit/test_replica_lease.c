@@ -590,6 +590,27 @@ static void who_is_catching_up_judges_alike(void **state)
 	assert_equal(f);
 }
 
+static void a_lock_travels_to_who_was_away(void **state)
+{
+	struct fixture *f = *state;
+	TreeLease lease;
+
+	set_view(f, 3U);
+	settle(f, 3U);
+	submit(&f->nodes[1], new_takeover(&f->nodes[1]));
+	settle(f, 3U);
+	f->now_ms += 1000;
+	set_view(f, ALL);
+	settle(f, ALL);
+	assert_equal(f);
+	assert_true(tree_node_lease(tree_by_path(replica_tree(f->nodes[2].replica), LOCK), &lease));
+	assert_string_equal(lease.owner, "owner");
+	assert_true(lease_of(&f->nodes[2]).since_ms > f->now_ms - 4000);
+	renew(&f->nodes[2], lease.token);
+	settle(f, ALL);
+	assert_int_equal(last_answer(&f->nodes[2]), 0);
+}
+
 static void who_was_cut_off_takes_no_refusal_for_success(void **state)
 {
 	struct fixture *f = *state;
@@ -637,6 +658,7 @@ int main(void)
 		LEASE_TEST(the_wait_begins_with_taking_renewal_and_epoch),
 		LEASE_TEST(without_an_open_epoch_nothing_is_known_of_a_lease),
 		LEASE_TEST(who_is_catching_up_judges_alike),
+		LEASE_TEST(a_lock_travels_to_who_was_away),
 		LEASE_TEST(who_was_cut_off_takes_no_refusal_for_success),
 	};
 
