@@ -375,6 +375,7 @@ static void make_rows(void)
 	put_tree_row(rows, 1, 0, true, "a", NULL);
 	put_tree_row(rows, 2, 1, false, "f", "content");
 	keep("store_rows", "tree", rows->data, rows->len);
+	keep("import", "tree", rows->data, rows->len);
 
 	bytes_put_u8(rows, 1);
 	for (unsigned i = 0; i < 5; i++)

@@ -72,6 +72,7 @@ def fuzz(build, target, seconds):
                 [build / "tests/fuzz" / target, discovered, CORPUS / target,
                  f"-max_total_time={max(LEAST_SECONDS, round(seconds))}", f"-max_len={SIZE_MAX}",
                  f"-timeout={SECONDS_MAX}", "-rss_limit_mb=2048", "-print_final_stats=1",
+                 "-close_fd_mask=1",
                  f"-artifact_prefix={findings}/"],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False,
                 env={**os.environ, "TMPDIR": place,
