@@ -1,40 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the targets of the database share: a directory for it, and reading it as the daemon does. */
-
-#include <glib/gstdio.h>
+/* What the targets of the database share: reading it as the daemon does. */
 
 #include "cfs/replica.h"
 #include "cfs/store.h"
 #include "tests/fuzz/fuzz.h"
-
-/* The directory of this process, made at the first call; below $TMPDIR. */
-static inline const char *fuzz_directory(void)
-{
-	static char *directory;
-
-	if (!directory)
-		directory = g_dir_make_tmp("fuzz-XXXXXX", NULL);
-	assert(directory);
-	return directory;
-}
-
-/* Removes all files in it. */
-static inline void fuzz_clean(const char *directory)
-{
-	GDir *dir = g_dir_open(directory, 0, NULL);
-	const char *name;
-
-	assert(dir);
-
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename(directory, name, NULL);
-
-		(void)g_unlink(path);
-	}
-	g_dir_close(dir);
-}
+#include "tests/fuzz/fuzz_dir.h"
 
 static inline int64_t fuzz_now_ms(void *data)
 {

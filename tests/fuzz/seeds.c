@@ -16,6 +16,7 @@
 #include "cfs/ipc_wire.h"
 #include "cfs/op.h"
 #include "cfs/store.h"
+#include "cfs/stream.h"
 #include "cfs/tree.h"
 #include "cfs/wire.h"
 
@@ -227,6 +228,54 @@ static void make_programs(void)
 	}
 }
 
+/* A stream of one item of each type. */
+static void make_stream(void)
+{
+	g_autoptr(GBytes) bytes = g_bytes_new_static("content", 7);
+	g_autoptr(GByteArray) stream = g_byte_array_new();
+
+	for (StreamItemType type = STREAM_LOG; type < STREAM_N_TYPES; type++) {
+		StreamItem item = {.type = type};
+
+		switch (type) {
+		case STREAM_LOG:
+			item.log.n_members = 1;
+			item.log.members[0] = (StreamMember){.node = 2, .common = 5};
+			break;
+		case STREAM_TREE:
+			item.tree.node = item.tree.session = 1;
+			break;
+		case STREAM_ASK:
+		case STREAM_REMOVED:
+			item.inode = 7;
+			break;
+		case STREAM_ROW:
+			item.row = (ReplicaRow){.inode = 8,
+				.version = 8,
+				.writer = 1,
+				.name = (char *)"f",
+				.data = bytes};
+			break;
+		case STREAM_PICTURE:
+			item.picture.commit = item.picture.version = 8;
+			break;
+		case STREAM_ORIGIN:
+			item.origin = (ReplicaOrigin){.node = 1, .boot = 1, .seq = 1};
+			break;
+		default:
+			item.entry = (ReplicaEntry){.index = 9,
+				.epoch = 1,
+				.boot = 1,
+				.seq = 2,
+				.origin = 1,
+				.op = bytes};
+			break;
+		}
+		stream_put(stream, &item);
+	}
+	keep("stream", "all", stream->data, stream->len);
+}
+
 static void keep_message(const char *target, const char *name, GBytes *message)
 {
 	gsize size;
@@ -236,12 +285,28 @@ static void keep_message(const char *target, const char *name, GBytes *message)
 	g_bytes_unref(message);
 }
 
+/* The same as commands for tests/fuzz/ipc_server.c: send it, and let the server work. */
+static void keep_sending(const char *name, GBytes *message)
+{
+	g_autoptr(GByteArray) program = g_byte_array_new();
+	gsize size;
+	const void *bytes = g_bytes_get_data(message, &size);
+
+	bytes_put_u8(program, 5);
+	bytes_put_u16(program, (uint16_t)size);
+	bytes_put(program, bytes, size);
+	bytes_put_u16(program, 50 << 8);
+	bytes_put_u8(program, 4);
+	keep("ipc_server", name, program->data, program->len);
+}
+
 static void make_requests(void)
 {
 	for (IpcType type = IPC_READ; type < IPC_N_TYPES; type++) {
 		IpcRequest request = {.type = type, .number = 1};
 		IpcAnswer answer = {.type = type, .number = 1};
 		g_autofree char *asked = g_strconcat("ask-", ipc_type_to_string(type), NULL);
+		g_autoptr(GBytes) sent = NULL;
 		g_autofree char *answered = g_strconcat("answer-", ipc_type_to_string(type), NULL);
 
 		switch (type) {
@@ -292,7 +357,9 @@ static void make_requests(void)
 		default:
 			break;
 		}
-		keep_message("ipc", asked, ipc_encode_request(&request));
+		sent = ipc_encode_request(&request);
+		keep_sending(asked, sent);
+		keep_message("ipc", asked, g_steal_pointer(&sent));
 		keep_message("ipc", answered, ipc_encode_answer(&answer));
 	}
 }
@@ -428,6 +495,7 @@ int main(int argc, char **argv)
 	corpus = argv[1];
 	make_ops();
 	make_programs();
+	make_stream();
 	make_requests();
 	make_beside();
 	make_rows();
