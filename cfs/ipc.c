@@ -443,6 +443,17 @@ static int remove_dead(const struct sockaddr_un *address)
 	return RET_ERRNO(unlink(address->sun_path));
 }
 
+/* Where /run is empty after a boot and nobody else has made it. */
+static int make_parent(const char *path)
+{
+	g_autofree char *parent = g_path_get_dirname(path);
+
+	if (mkdir(parent, 0755) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	/* Everybody may look for the socket, whatever our umask. */
+	return RET_ERRNO(chmod(parent, 0755));
+}
+
 static int listen_at(const char *path, int *ret_fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -452,7 +463,9 @@ static int listen_at(const char *path, int *ret_fd)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path));
-	r = remove_dead(&address);
+	r = make_parent(path);
+	if (r == 0)
+		r = remove_dead(&address);
 	if (r < 0)
 		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

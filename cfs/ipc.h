@@ -50,7 +50,8 @@ typedef struct IpcHandler {
 	void (*gone)(void *data, uint64_t client);
 } IpcHandler;
 
-/* Listens at path, replacing a socket that nobody listens at; -EADDRINUSE when somebody does.
+/* Listens at path, making its directory if need be, and replacing a socket that nobody listens at;
+ * -EADDRINUSE when somebody does.
  * Negative errno with reason. */
 int ipc_server_new(const char *path, const IpcHandler *handler, IpcServer **ret, GError **err);
 

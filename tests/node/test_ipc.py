@@ -25,7 +25,7 @@ class Served(Store):
 
     def __init__(self, directory):
         super().__init__(directory)
-        self.socket = directory / "socket"
+        self.socket = directory / "run/socket"
 
     def argv(self):
         return [*super().argv(), "--socket", str(self.socket)]
