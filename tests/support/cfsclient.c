@@ -121,6 +121,8 @@ static Op *op_of(const json_t *from)
 		json_string_value(json_object_get(from, "path")));
 	op->mtime_s = (uint32_t)clock_system()->wall_s(clock_system());
 	op->target = g_strdup(target);
+	if (!data && op->type == OP_CREATE)
+		data = "";
 	if (data)
 		op->data = g_bytes_new(data, strlen(data));
 	if (version) {
