@@ -398,6 +398,9 @@ static bool has_news(const Replica *r)
 /* When we shall acknowledge, if nothing else happens. */
 static int64_t ack_due(const Replica *r)
 {
+	/* The first word in an epoch tells that we are level. */
+	if (!r->acked_any)
+		return r->ack_since_ms;
 	if (all_know(r, r->written))
 		return r->ack_since_ms + ACK_LAZY_MS;
 	return r->ack_since_ms + (log_speaks_first(r) ? 0 : ACK_PATIENCE_MS);
