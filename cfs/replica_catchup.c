@@ -87,7 +87,8 @@ static void row_destroy(void *data)
 static void forget_stream(TransferIn *in)
 {
 	g_byte_array_set_size(in->buffer, 0);
-	g_ptr_array_set_size(in->entries, 0);
+	g_clear_pointer(&in->entries, g_ptr_array_unref);
+	in->entries = g_ptr_array_new_with_free_func(entry_destroy);
 	g_tree_remove_all(in->rows);
 	g_array_set_size(in->inodes, 0);
 	in->inode = 0;
@@ -122,9 +123,9 @@ void catchup_start(Replica *r)
 
 	r->in = g_new0(TransferIn, 1);
 	r->in->buffer = g_byte_array_new();
-	r->in->entries = g_ptr_array_new_with_free_func(entry_destroy);
 	r->in->rows = g_tree_new_full(compare_inodes, NULL, g_free, row_destroy);
 	r->in->inodes = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	r->in->entries = g_ptr_array_new_with_free_func(entry_destroy);
 	r->in->heard_ms = replica_now(r);
 	r->in->again_ms = -1;
 	r->in->behind_last = replica_peer(r, r->source)->state.last;
@@ -355,129 +356,26 @@ static int read_items(Replica *r, bool first)
 	return result;
 }
 
-/* --- The end of a stream ---------------------------------------------------------------------- */
-
-/* Whether the entries lead from our log to the end of the source's, by their hashes. */
-static int finish_log(Replica *r)
-{
-	TransferIn *in = r->in;
-	const WireState *source = &replica_peer(r, r->source)->state;
-	const uint8_t *hash;
-	Staged *staged;
-
-	if (in->common < r->image->commit || in->common > image_last(r->image) ||
-		in->common + in->entries->len != source->last)
-		return -EBADMSG;
-	hash = in->common == r->image->commit ? r->image->commit_hash
-					      : image_entry(r->image, in->common)->entry.hash;
-	for (guint i = 0; i < in->entries->len; i++) {
-		const LogEntry *entry = g_ptr_array_index(in->entries, i);
-
-		if (!log_follows(hash, &entry->entry))
-			return -EBADMSG;
-		hash = entry->entry.hash;
-	}
-	if (memcmp(hash, source->last_hash, REPLICA_HASH_SIZE) != 0)
-		return -EBADMSG;
-
-	staged = g_new0(Staged, 1);
-	staged->cut = in->common;
-	staged->entries = g_ptr_array_ref(in->entries);
-	g_ptr_array_unref(in->entries);
-	in->entries = g_ptr_array_new_with_free_func(entry_destroy);
-	in->staged = staged;
-	return 0;
-}
-
-static bool keep_row(const TreeNode *node, void *data)
-{
-	TransferIn *in = data;
-	uint64_t inode = tree_node_inode(node);
-
-	if (!g_tree_lookup_extended(in->rows, &inode, NULL, NULL))
-		disk_add_node(in->rest, node);
-	return true;
-}
-
-static gboolean put_row(gpointer key, gpointer value, gpointer data)
-{
-	const ReplicaRow *row = value;
-
-	if (row)
-		replica_batch_add_row(data, row->inode, row->parent, row->version, row->writer,
-			row->mtime_s, row->directory, row->name, row->data);
-	return FALSE;
-}
-
-static gboolean add_changed(gpointer key, gpointer value, gpointer data)
-{
-	g_array_append_vals(data, key, 1);
-	return FALSE;
-}
-
-/* Whether the log that an image ends with is the epoch's: that of the source when the epoch began, or
- * one that what has been delivered since leads to. */
-static bool is_of_epoch(const Replica *r, const Image *image)
-{
-	const WireState *source = &replica_peer(r, r->source)->state;
-	uint8_t hash[REPLICA_HASH_SIZE];
-	uint64_t index = source->last;
-
-	memcpy(hash, source->last_hash, sizeof(hash));
-	for (const GList *at = r->in->behind.head; at && index < image_last(image); at = at->next) {
-		uint8_t next[REPLICA_HASH_SIZE];
-
-		log_hash(hash, &((const LogEntry *)at->data)->entry, next);
-		memcpy(hash, next, sizeof(hash));
-		index++;
-	}
-	return image_last(image) == index &&
-	       memcmp(image_last_hash(image), hash, sizeof(hash)) == 0;
-}
-
-static int finish_tree(Replica *r)
-{
-	TransferIn *in = r->in;
-	ReplicaBatch *whole = in->rest;
-	g_autoptr(Image) image = NULL;
-	int result;
-
-	if (!whole)
-		return -EBADMSG;
-	whole->scalars.commit = in->picture.picture.commit;
-	whole->scalars.version = in->picture.picture.version;
-	memcpy(whole->scalars.commit_hash, in->picture.picture.commit_hash, REPLICA_HASH_SIZE);
-	tree_each(r->image->tree, keep_row, in);
-	g_tree_foreach(in->rows, put_row, whole);
-	result = image_load(whole, &image, NULL);
-	if (result < 0)
-		return result;
-	if (tree_total_entries(image->tree) != in->picture.picture.n_entries ||
-		tree_total_bytes(image->tree) != in->picture.picture.n_bytes ||
-		!is_of_epoch(r, image))
-		return -EBADMSG;
-
-	in->staged = g_new0(Staged, 1);
-	in->staged->changed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	g_tree_foreach(in->rows, add_changed, in->staged->changed);
-	in->staged->image = g_steal_pointer(&image);
-	return 0;
-}
+/* --- Pieces ----------------------------------------------------------------------------------- */
 
 static int finish_stream(Replica *r)
 {
 	TransferIn *in = r->in;
-	int result = in->state == IN_LOG ? finish_log(r) : finish_tree(r);
+	int result;
 
-	if (result == 0) {
-		forget_stream(in);
-		in->state = IN_READY;
-		in->again_ms = -1;
-	}
-	return result;
+	if (in->state == IN_LOG)
+		result = staged_new_log(r, in->common, in->entries, &in->staged);
+	else
+		result = in->rest ? staged_new_tree(r, in->rows, &in->picture, in->rest,
+					    &in->behind, &in->staged)
+				  : -EBADMSG;
+	if (result < 0)
+		return result;
+	forget_stream(in);
+	in->state = IN_READY;
+	in->again_ms = -1;
+	return 0;
 }
-
-/* --- Pieces ----------------------------------------------------------------------------------- */
 
 void catchup_receive_piece(Replica *r, const WireMessage *message)
 {

@@ -10,6 +10,7 @@
  *	replica_submit.c    changes of this node: waiting, sending, answering
  *	replica_disk.c      batches for the database, and loading from it
  *	replica_source.c    what the source sends to members that differ
+ *	replica_difference.c  how its tree differs from that of one of them
  *	replica_catchup.c   what such a member does with it
  *	replica_switch.c    putting it in the place of what was there
  *
@@ -18,6 +19,7 @@
 
 #include "base/macro.h"
 #include "cfs/replica.h"
+#include "cfs/stream.h"
 #include "cfs/wire.h"
 
 /* A full bus is tried again after this. */
@@ -144,6 +146,7 @@ typedef struct Event {
 	GBytes *bytes;
 } Event;
 
+typedef struct Difference Difference;
 typedef struct TransferOut TransferOut;
 typedef struct TransferIn TransferIn;
 
@@ -322,6 +325,17 @@ void disk_persisted(Replica *r, int result);
 void disk_pump(Replica *r);
 int64_t disk_deadline(const Replica *r);
 
+/* replica_difference.c */
+Difference *difference_new(const Tree *tree);
+Difference *difference_free(Difference *difference);
+void difference_mark(Difference *difference, uint64_t inode);
+uint64_t difference_compared(const Difference *difference);
+void difference_set_list(Difference *difference, const WireMessage *message);
+bool difference_put_next(Difference *difference, const Tree *tree, GByteArray *out);
+void difference_take_rest(
+	Difference *difference, const Image *image, uint64_t end, GByteArray *out);
+bool difference_put_rest(Difference *difference, GByteArray *out);
+
 /* replica_source.c */
 void source_start(Replica *r);
 void source_stop(Replica *r);
@@ -342,6 +356,9 @@ void catchup_pump(Replica *r);
 int64_t catchup_deadline(const Replica *r);
 
 /* replica_switch.c */
+int staged_new_log(const Replica *r, uint64_t common, GPtrArray *entries, Staged **ret);
+int staged_new_tree(const Replica *r, GTree *rows, const StreamItem *picture, ReplicaBatch *rest,
+	const GQueue *behind, Staged **ret);
 Staged *staged_free(Staged *staged);
 uint64_t replica_row_digest(const TreeNode *node, uint8_t *ret);
 void switch_in(Replica *r, Staged *staged);

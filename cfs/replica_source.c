@@ -68,27 +68,10 @@ struct TransferOut {
 	uint32_t node; /* 0: for nobody. */
 	uint32_t session;
 	int64_t asked_ms;
-	GArray *inodes; /* Of uint64_t, ascending: ours when the stream began … */
-	guint inode;    /* … and the next that is to be compared. */
-	GTree *touched; /* Inodes that have changed since. */
-	uint64_t after; /* What is compared already. */
-	uint64_t upto;  /* End of the list … */
-	GBytes *list;   /* … whose rows are these … */
-	uint32_t n_rows;
-	uint32_t list_row; /* … and the next of them. */
-	ReplicaBatch *rest;
-	guint rest_at[4]; /* Next row, removed inode, origin, entry. */
+	Difference *difference;
 };
 
 /* --- Beginning and end ------------------------------------------------------------------------ */
-
-static int compare_inodes(const void *a, const void *b, void *data)
-{
-	const uint64_t *left = a;
-	const uint64_t *right = b;
-
-	return *left < *right ? -1 : *left > *right;
-}
 
 static void entry_destroy(void *data)
 {
@@ -98,19 +81,10 @@ static void entry_destroy(void *data)
 	g_free(entry);
 }
 
-/* Forgets the member whose turn it is. */
-static void end_difference(TransferOut *out)
-{
-	out->node = 0;
-	g_array_set_size(out->inodes, 0);
-	g_tree_remove_all(out->touched);
-	g_clear_pointer(&out->list, g_bytes_unref);
-	g_clear_pointer(&out->rest, replica_batch_free);
-}
-
 static void end_stream(TransferOut *out)
 {
-	end_difference(out);
+	out->node = 0;
+	out->difference = difference_free(out->difference);
 	g_ptr_array_set_size(out->entries, 0);
 	g_byte_array_set_size(out->buffer, 0);
 	out->state = OUT_IDLE;
@@ -122,8 +96,6 @@ static TransferOut *out_new(void)
 
 	out->buffer = g_byte_array_new();
 	out->entries = g_ptr_array_new_with_free_func(entry_destroy);
-	out->inodes = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	out->touched = g_tree_new_full(compare_inodes, NULL, g_free, NULL);
 	return out;
 }
 
@@ -135,8 +107,6 @@ static TransferOut *out_free(TransferOut *out)
 	end_stream(out);
 	g_byte_array_unref(out->buffer);
 	g_ptr_array_unref(out->entries);
-	g_array_unref(out->inodes);
-	g_tree_destroy(out->touched);
 	g_free(out);
 	return NULL;
 }
@@ -216,13 +186,8 @@ void source_start(Replica *r)
 /* An entry of the tree has changed. */
 void source_mark(Replica *r, uint64_t inode)
 {
-	uint64_t *key;
-
-	if (!r->out || r->out->node == 0 || r->out->state == OUT_REST)
-		return;
-	key = g_new(uint64_t, 1);
-	*key = inode;
-	g_tree_insert(r->out->touched, key, key);
+	if (r->out && r->out->difference)
+		difference_mark(r->out->difference, inode);
 }
 
 /* --- Streams ---------------------------------------------------------------------------------- */
@@ -282,14 +247,6 @@ static void begin_log(Replica *r)
 	r->counters.logs_out++;
 }
 
-static bool collect_inode(const TreeNode *node, void *data)
-{
-	uint64_t inode = tree_node_inode(node);
-
-	g_array_append_val((GArray *)data, inode);
-	return true;
-}
-
 static void begin_tree(Replica *r)
 {
 	TransferOut *out = r->out;
@@ -297,9 +254,7 @@ static void begin_tree(Replica *r)
 
 	out->node = out->waiting[0];
 	memmove(out->waiting, out->waiting + 1, --out->n_waiting * sizeof(out->waiting[0]));
-	tree_each(r->image->tree, collect_inode, out->inodes);
-	out->inode = 0;
-	out->after = 0;
+	out->difference = difference_new(r->image->tree);
 	first.tree.node = out->node;
 	first.tree.session = ++out->session;
 	begin_stream(out, OUT_ASK, &first);
@@ -329,149 +284,29 @@ static void put_log_entry(TransferOut *out)
 	stream_put(out->buffer, &item);
 }
 
-static void put_inode(TransferOut *out, StreamItemType type, uint64_t inode)
-{
-	const StreamItem item = {.type = type, .inode = inode};
-
-	stream_put(out->buffer, &item);
-}
-
 static void put_ask(Replica *r)
 {
-	put_inode(r->out, STREAM_ASK, r->out->after);
+	const StreamItem item = {
+		.type = STREAM_ASK, .inode = difference_compared(r->out->difference)};
+
+	stream_put(r->out->buffer, &item);
 	r->out->state = OUT_LISTING;
 	r->out->asked_ms = replica_now(r);
 }
 
-static void put_node(TransferOut *out, const TreeNode *node)
-{
-	StreamItem item = {.type = STREAM_ROW};
-
-	disk_row_of(node, &item.row);
-	stream_put(out->buffer, &item);
-}
-
-static gboolean add_touched(gpointer key, gpointer value, gpointer data)
-{
-	Replica *r = data;
-
-	disk_add_row(r->out->rest, r->image->tree, *(const uint64_t *)key);
-	return FALSE;
-}
-
-/* All ranges are compared: takes the picture. */
-static void begin_rest(Replica *r)
+/* A range is compared: another one, or all that is left. */
+static void end_range(Replica *r)
 {
 	TransferOut *out = r->out;
-	const Image *image = r->image;
-	StreamItem item = {.type = STREAM_PICTURE,
-		.picture = {.commit = image->commit,
-			.version = tree_version(image->tree),
-			.n_entries = tree_total_entries(image->tree),
-			.n_bytes = tree_total_bytes(image->tree)}};
-	uint64_t end = replica_peer(r, r->source)->state.last;
 
-	memcpy(item.picture.commit_hash, image->commit_hash, REPLICA_HASH_SIZE);
-	stream_put(out->buffer, &item);
-
-	out->rest = replica_batch_new();
-	g_tree_foreach(out->touched, add_touched, r);
-	disk_add_origins(out->rest, image);
-	/* Those behind the beginning of the epoch are delivered to the member itself. */
-	for (uint64_t index = image->commit + 1; index <= end; index++)
-		replica_batch_add_entry(out->rest, &image_entry(image, index)->entry);
-	memset(out->rest_at, 0, sizeof(out->rest_at));
+	if (difference_compared(out->difference) < UINT64_MAX) {
+		out->state = OUT_ASK;
+		return;
+	}
+	/* Entries behind the beginning of the epoch are delivered to the member itself. */
+	difference_take_rest(
+		out->difference, r->image, replica_peer(r, r->source)->state.last, out->buffer);
 	out->state = OUT_REST;
-}
-
-/* The next inode of ours, and of the list, in the range that is compared; UINT64_MAX: there is none,
- * as no inode is. */
-static uint64_t next_own(const TransferOut *out)
-{
-	uint64_t inode;
-
-	if (out->inode == out->inodes->len)
-		return UINT64_MAX;
-	inode = g_array_index(out->inodes, uint64_t, out->inode);
-	return inode <= out->upto ? inode : UINT64_MAX;
-}
-
-static uint64_t next_listed(const TransferOut *out, WireListRow *ret)
-{
-	if (out->list_row == out->n_rows)
-		return UINT64_MAX;
-	wire_get_list_row(g_bytes_get_data(out->list, NULL), out->list_row, ret);
-	return ret->inode;
-}
-
-static bool is_same(const TreeNode *node, const WireListRow *row)
-{
-	uint8_t digest[WIRE_DIGEST_SIZE];
-
-	if (tree_node_version(node) != row->version)
-		return false;
-	(void)replica_row_digest(node, digest);
-	return memcmp(digest, row->digest, sizeof(digest)) == 0;
-}
-
-/* Compares the next inode of the range, or ends it. */
-static void compare_next(Replica *r)
-{
-	TransferOut *out = r->out;
-	WireListRow row;
-	uint64_t own = next_own(out);
-	uint64_t listed = next_listed(out, &row);
-	const TreeNode *node;
-
-	if (own == UINT64_MAX && listed == UINT64_MAX) {
-		g_clear_pointer(&out->list, g_bytes_unref);
-		out->after = out->upto;
-		if (out->upto == UINT64_MAX)
-			begin_rest(r);
-		else
-			out->state = OUT_ASK;
-		return;
-	}
-
-	out->inode += own <= listed;
-	out->list_row += listed <= own;
-	if (listed < own) {
-		put_inode(out, STREAM_REMOVED, listed);
-		return;
-	}
-	/* What has changed meanwhile follows with the picture. */
-	if (g_tree_lookup(out->touched, &own))
-		return;
-	node = tree_by_inode(r->image->tree, own);
-	assert(node);
-	if (own != listed || !is_same(node, &row))
-		put_node(out, node);
-}
-
-/* Writes the next item of the rest; false when there is none. */
-static bool put_rest(TransferOut *out)
-{
-	const ReplicaBatch *rest = out->rest;
-	guint *at = out->rest_at;
-	StreamItem item;
-
-	if (at[0] < rest->rows->len) {
-		item.type = STREAM_ROW;
-		item.row = *(const ReplicaRow *)g_ptr_array_index(rest->rows, at[0]++);
-	} else if (at[1] < rest->removed->len) {
-		item.type = STREAM_REMOVED;
-		item.inode = g_array_index(rest->removed, uint64_t, at[1]++);
-	} else if (at[2] < rest->origins->len) {
-		item.type = STREAM_ORIGIN;
-		item.origin = *(const ReplicaOrigin *)g_ptr_array_index(rest->origins, at[2]++);
-	} else if (at[3] < rest->entries->len) {
-		item.type = STREAM_ENTRY;
-		item.entry = *(const ReplicaEntry *)g_ptr_array_index(rest->entries, at[3]++);
-	} else {
-		return false;
-	}
-	stream_put(out->buffer, &item);
-	return true;
 }
 
 /* Takes one step that may write an item; false when the stream has to wait, or is over. */
@@ -490,10 +325,11 @@ static bool put_next(Replica *r)
 		put_ask(r);
 		return true;
 	case OUT_COMPARE:
-		compare_next(r);
+		if (!difference_put_next(out->difference, r->image->tree, out->buffer))
+			end_range(r);
 		return true;
 	case OUT_REST:
-		if (put_rest(out))
+		if (difference_put_rest(out->difference, out->buffer))
 			return true;
 		break;
 	case OUT_IDLE:
@@ -538,13 +374,9 @@ void source_receive_list(Replica *r, const Peer *peer, const WireMessage *messag
 
 	if (!out || out->state != OUT_LISTING || peer->node != out->node ||
 		message->list.epoch != r->epoch || message->list.session != out->session ||
-		message->list.after != out->after)
+		message->list.after != difference_compared(out->difference))
 		return;
-	out->list =
-		g_bytes_new(message->list.bytes, (gsize)message->list.n_rows * WIRE_LIST_ROW_SIZE);
-	out->n_rows = message->list.n_rows;
-	out->list_row = 0;
-	out->upto = message->list.upto;
+	difference_set_list(out->difference, message);
 	out->state = OUT_COMPARE;
 }
 

@@ -50,6 +50,115 @@ uint64_t replica_row_digest(const TreeNode *node, uint8_t *ret)
 	return head->len + size;
 }
 
+/* --- What a stream has brought ---------------------------------------------------------------- */
+
+/* Makes *ret of entries (borrowed: a reference is taken) behind index common of our log.  -EBADMSG when
+ * they do not lead from there to the end of the source's log, by their hashes. */
+int staged_new_log(const Replica *r, uint64_t common, GPtrArray *entries, Staged **ret)
+{
+	const WireState *source = &replica_peer(r, r->source)->state;
+	const Image *image = r->image;
+	const uint8_t *hash;
+
+	if (common < image->commit || common > image_last(image) ||
+		common + entries->len != source->last)
+		return -EBADMSG;
+	hash = common == image->commit ? image->commit_hash
+				       : image_entry(image, common)->entry.hash;
+	for (guint i = 0; i < entries->len; i++) {
+		const LogEntry *entry = g_ptr_array_index(entries, i);
+
+		if (!log_follows(hash, &entry->entry))
+			return -EBADMSG;
+		hash = entry->entry.hash;
+	}
+	if (memcmp(hash, source->last_hash, REPLICA_HASH_SIZE) != 0)
+		return -EBADMSG;
+
+	*ret = g_new0(Staged, 1);
+	(*ret)->cut = common;
+	(*ret)->entries = g_ptr_array_ref(entries);
+	return 0;
+}
+
+/* Whether the log that an image ends with is the epoch's: that of the source when the epoch began, or
+ * one that what has been delivered since leads to. */
+static bool is_of_epoch(const Replica *r, const Image *image, const GQueue *behind)
+{
+	const WireState *source = &replica_peer(r, r->source)->state;
+	uint8_t hash[REPLICA_HASH_SIZE];
+	uint64_t index = source->last;
+
+	memcpy(hash, source->last_hash, sizeof(hash));
+	for (const GList *at = behind->head; at && index < image_last(image); at = at->next) {
+		uint8_t next[REPLICA_HASH_SIZE];
+
+		log_hash(hash, &((const LogEntry *)at->data)->entry, next);
+		memcpy(hash, next, sizeof(hash));
+		index++;
+	}
+	return image_last(image) == index &&
+	       memcmp(image_last_hash(image), hash, sizeof(hash)) == 0;
+}
+
+typedef struct Merging {
+	GTree *rows;
+	ReplicaBatch *whole;
+	GArray *changed;
+} Merging;
+
+static bool keep_row(const TreeNode *node, void *data)
+{
+	const Merging *merging = data;
+	uint64_t inode = tree_node_inode(node);
+
+	if (!g_tree_lookup_extended(merging->rows, &inode, NULL, NULL))
+		disk_add_node(merging->whole, node);
+	return true;
+}
+
+static gboolean put_row(gpointer key, gpointer value, gpointer data)
+{
+	const Merging *merging = data;
+	const ReplicaRow *row = value;
+
+	g_array_append_vals(merging->changed, key, 1);
+	if (row)
+		replica_batch_add_row(merging->whole, row->inode, row->parent, row->version,
+			row->writer, row->mtime_s, row->directory, row->name, row->data);
+	return FALSE;
+}
+
+/* Makes *ret of the difference of the trees: rows by inode (NULL: removed), the picture, and what
+ * follows it, to which our own rows are added.  -EBADMSG or -EUCLEAN when it does not fit, -EPROTONOSUPPORT
+ * when there is something newer in it. */
+int staged_new_tree(const Replica *r, GTree *rows, const StreamItem *picture, ReplicaBatch *rest,
+	const GQueue *behind, Staged **ret)
+{
+	g_autoptr(GArray) changed = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	Merging merging = {.rows = rows, .whole = rest, .changed = changed};
+	g_autoptr(Image) image = NULL;
+	int result;
+
+	rest->scalars.commit = picture->picture.commit;
+	rest->scalars.version = picture->picture.version;
+	memcpy(rest->scalars.commit_hash, picture->picture.commit_hash, REPLICA_HASH_SIZE);
+	tree_each(r->image->tree, keep_row, &merging);
+	g_tree_foreach(rows, put_row, &merging);
+	result = image_load(rest, &image, NULL);
+	if (result < 0)
+		return result;
+	if (tree_total_entries(image->tree) != picture->picture.n_entries ||
+		tree_total_bytes(image->tree) != picture->picture.n_bytes ||
+		!is_of_epoch(r, image, behind))
+		return -EBADMSG;
+
+	*ret = g_new0(Staged, 1);
+	(*ret)->changed = g_steal_pointer(&changed);
+	(*ret)->image = g_steal_pointer(&image);
+	return 0;
+}
+
 /* --- What differs ----------------------------------------------------------------------------- */
 
 static TreeChange *add_change(GPtrArray *changes, const TreeNode *node)
