@@ -59,6 +59,10 @@
 
 #define REPLICA_HASH_SIZE 32
 
+/* Highest epoch and index.  No cluster gets there by counting: a higher one is damage, and counting on
+ * from it would end at zero, on all members. */
+#define REPLICA_NUMBER_MAX (UINT64_C(1) << 48)
+
 typedef struct Replica Replica;
 
 typedef enum ReplicaState {

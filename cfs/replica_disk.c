@@ -310,9 +310,13 @@ static int load_log(Image *image, const ReplicaBatch *batch, GError **err)
  * reason. */
 int image_load(const ReplicaBatch *batch, Image **ret, GError **err)
 {
+	const ReplicaScalars *scalars = &batch->scalars;
 	g_autoptr(Image) image = image_new();
 	int r;
 
+	if (scalars->promised > REPLICA_NUMBER_MAX || scalars->adopted > REPLICA_NUMBER_MAX ||
+		scalars->commit > REPLICA_NUMBER_MAX)
+		return err_set(err, EUCLEAN, "no cluster has counted so far");
 	r = load_tree(image, batch, err);
 	if (r < 0)
 		return r;

@@ -223,6 +223,8 @@ static int get_state(BytesReader *reader, WireState *state)
 	hash = bytes_get(reader, sizeof(state->last_hash));
 	if (!hash || state->adopted > state->promised || state->commit > state->last)
 		return -EBADMSG;
+	if (state->promised > REPLICA_NUMBER_MAX || state->last > REPLICA_NUMBER_MAX)
+		return -EBADMSG;
 	memcpy(state->last_hash, hash, sizeof(state->last_hash));
 	hash = bytes_get(reader, sizeof(state->commit_hash));
 	if (!hash)

@@ -570,6 +570,19 @@ static void a_log_that_does_not_hang_together_is_refused(void **state)
 	assert_null(replica);
 }
 
+static void a_database_that_counts_beyond_reason_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	const ReplicaEnv env = {.data = &f->nodes[0], .now_ms = env_now_ms};
+	const ReplicaOptions options = {.node = 1, .boot = 1, .limits = replicas_limits};
+	g_autoptr(ReplicaBatch) image = replica_batch_new();
+	Replica *replica = NULL;
+
+	image->scalars.promised = REPLICA_NUMBER_MAX + 1;
+	assert_int_equal(replica_new(&options, &env, image, &replica, NULL), -EUCLEAN);
+	assert_null(replica);
+}
+
 static void the_log_end_survives_a_restart(void **state)
 {
 	struct fixture *f = *state;
@@ -632,6 +645,7 @@ int main(void)
 		REPLICA_TEST(an_operation_of_a_newer_format_stops_writing),
 		REPLICA_TEST(another_nodelist_starts_another_epoch),
 		REPLICA_TEST(a_database_that_contradicts_itself_is_refused),
+		REPLICA_TEST(a_database_that_counts_beyond_reason_is_refused),
 		REPLICA_TEST(a_log_that_does_not_hang_together_is_refused),
 		REPLICA_TEST(the_log_end_survives_a_restart),
 	};

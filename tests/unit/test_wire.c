@@ -188,6 +188,8 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_VIEW, 39, 2, -EBADMSG},   /* not ascending */
 		{WIRE_STATE, 24, 3, -EBADMSG},  /* promised below adopted */
 		{WIRE_STATE, 48, 4, -EBADMSG},  /* commit above last */
+		{WIRE_STATE, 31, 1, -EBADMSG},  /* an epoch that nobody reaches */
+		{WIRE_STATE, 47, 1, -EBADMSG},  /* nor such an index */
 		{WIRE_STATE, 120, 2, -EBADMSG}, /* neither yes nor no */
 		{WIRE_STATE, 122, 2, -EBADMSG}, /* the same */
 		{WIRE_STATE, 123, 1, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
