@@ -34,7 +34,7 @@ def fresh_lab(purpose, **options):
 def make_whole(lab):
     """Heals the ring, powers on what is off, starts what is stopped."""
     with lab.locked():
-        if len(lab.state["groups"]) > 1:
+        if len(lab.state["groups"]) > 1 or lab.state.get("severed"):
             lab.heal()
         for node in lab.nodes:
             if not node.is_on():

@@ -164,8 +164,31 @@ class Lab:
     def partition(self, words):
         self._arrange(network.parse_groups(words, self.state["nodes"]))
 
+    def sever(self, *pairs):
+        """Cuts single connections of the ring: from the first to the second node of each pair."""
+        for pair in pairs:
+            for name in pair:
+                self.node(name)
+        self.state["severed"] = pairs
+        self.place.save(self.state)
+        self.switch.sever(pairs)
+
     def heal(self):
+        if self.state.get("severed"):
+            self.sever()
         self._arrange([self.state["nodes"]])
+
+    def set_nodelist(self, names):
+        """Configures a cluster of these nodes, on all of them and while they run."""
+        self.state["config_version"] = version = self.state.get("config_version", 1) + 1
+        self.place.save(self.state)
+        numbers = {node.name: node.number for node in self.nodes if node.name in names}
+        for node in self.nodes:
+            if node.name in names:
+                node.write_etc("corosync/corosync.conf",
+                               disk.corosync_conf(self.name, numbers, version))
+        next(node for node in self.nodes if node.name in names and node.is_on()).ok(
+            ["corosync-cfgtool", "-R"])
 
     def _arrange(self, groups):
         self.state["groups"] = groups

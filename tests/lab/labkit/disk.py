@@ -14,19 +14,20 @@ DIRECTORIES = ("root", "srv", "var/cache", "var/lib/atoll", "var/lib/corosync", 
 BTRFS_SIZE = 4 << 30
 
 
-def corosync_conf(lab, names):
-    """The configuration of the ring.  A token of one second: a cut is seen soon."""
+def corosync_conf(lab, numbers, version=1):
+    """The configuration of the ring, for nodes by name and number.  A token of one second: a cut is
+    seen soon."""
     nodes = "".join(f"""\tnode {{
 \t\tname: {name}
 \t\tnodeid: {number}
 \t\tquorum_votes: 1
 \t\tring0_addr: {network.ring_address(number)}
 \t}}
-""" for number, name in enumerate(names, 1))
+""" for name, number in numbers.items())
     return f"""totem {{
 \tversion: 2
 \tcluster_name: {lab}
-\tconfig_version: 1
+\tconfig_version: {version}
 \tip_version: ipv4
 \ttransport: knet
 \tcrypto_cipher: none
@@ -66,7 +67,8 @@ def etc_files(lab, name, names, cluster):
         "subgid": "root:100000:65536\n",
     }
     if cluster:
-        files["corosync/corosync.conf"] = corosync_conf(lab, names)
+        files["corosync/corosync.conf"] = corosync_conf(
+            lab, {name: number for number, name in enumerate(names, 1)})
     return files
 
 

@@ -3,7 +3,8 @@
 
 Two bridges stand in it.  `ring` joins the nodes' eth0, the cluster network; `wire` joins their
 eth1, which is a port of vmbr0 inside each node, so that containers of different nodes see each
-other.  A partition moves ports of the ring to bridges of their own.
+other.  A partition moves ports of the ring to bridges of their own; single connections are cut by
+the packet filter.
 """
 
 import ipaddress
@@ -97,6 +98,14 @@ class Switch:
         for name in present:
             if name.startswith("ring") and name not in [ring_of(i) for i in range(len(groups))]:
                 self._ip(f"link del {name}")
+
+    def sever(self, pairs):
+        """Drops all packets of the ring that go from the first to the second node of a pair, and
+        lets pass what it dropped before."""
+        rules = ["table bridge lab", "delete table bridge lab", "table bridge lab {",
+                 "chain forward { type filter hook forward priority 0;"]
+        rules += [f'iifname "r-{sender}" oifname "r-{receiver}" drop' for sender, receiver in pairs]
+        run(self.command(["nft", "-f", "-"]), stdin="\n".join([*rules, "}", "}"]) + "\n")
 
     def ports(self):
         """The names of all links in the switch."""

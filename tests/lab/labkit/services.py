@@ -56,11 +56,16 @@ class Service:
         self.why = ""
         self.state = "waiting" if Path(self.argv[0]).exists() else "missing"
 
-    def start(self):
+    def _log(self, text):
+        """The service's log, with a line of ours."""
         LOGS.mkdir(parents=True, exist_ok=True)
-        with open(LOGS / f"{self.name}.log", "ab") as log:
-            log.write(f"--- {time.strftime('%H:%M:%S')} start of {self.name}\n".encode())
-            log.flush()
+        log = open(LOGS / f"{self.name}.log", "ab")
+        log.write(f"--- {time.strftime('%H:%M:%S')} {text} of {self.name}\n".encode())
+        log.flush()
+        return log
+
+    def start(self):
+        with self._log("start") as log:
             self.process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 start_new_session=True, env={
@@ -76,6 +81,7 @@ class Service:
         """The process ended; called by who reaps."""
         code = os.waitstatus_to_exitcode(status)
         why = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        self._log(f"end ({why})").close()
         self.process.returncode = code  # It is reaped: Popen must not wait for this pid again.
         self.process = None
         if self.state == "stopping":

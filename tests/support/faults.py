@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a scenario of faults under load, and judges what came of it.
+
+A scenario is a list of steps, which are words.  Nodes are called a, b, c …: which ones they are is
+drawn anew each time, and so is how long `run` takes.
+
+    run S               the clients work for about S seconds
+    kill A              kill -9 of the store; it is started again
+    off A / on A        a power cut / boot with the disk as it is
+    cut A|B             partition of the cluster network, also from one shape to another
+    sever A>B           packets from A do not reach B
+    heal                the network is whole
+    stop A / cont A     SIGSTOP / SIGCONT of the store
+    starve A S          the store gets a fifth of its time for S seconds
+    corosync A          restart of corosync alone
+    small-disk A        a database on a file system of 24 MiB
+    fill A / free A     no byte is left there / room again
+    changes N           N changes, as fast as they go
+    drop A / join A     A leaves the nodelist and loses its database / comes back, empty
+    writable A          waits until changes are accepted
+    readonly A          waits until changes are refused with EROFS
+    full A              waits until changes are refused with ENOSPC
+    settled             waits until everybody accepts changes
+"""
+
+import errno
+import functools
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.run import wait_for
+
+from . import history, store, storeclient
+from .labs import LOGS, make_whole
+
+CLIENT = Path(storeclient.__file__)
+THREADS = 4
+STOP_TIMEOUT = 60
+LETTERS = "abcde"
+
+# How daemons may end: killed by us, or asked to.
+EXPECTED_ENDS = {"killed by signal 9", "exit status 0"}
+
+
+@dataclass
+class Scenario:
+    """A line of the table."""
+
+    name: str
+    nodes: int
+    steps: list
+
+
+def draw_seed():
+    """The seed of this process: ATOLL_SEED, or a new one."""
+    return os.environ.get("ATOLL_SEED") or f"{random.SystemRandom().randrange(10**8)}"
+
+
+def at_once(functions):
+    """Runs functions at the same time, to their end."""
+    with ThreadPoolExecutor(32) as pool:
+        for made in [pool.submit(function) for function in functions]:
+            made.result()
+
+
+class Load:
+    """Recording clients on all nodes of a lab, in a directory of the store of their own."""
+
+    def __init__(self, lab, seed):
+        self.lab = lab
+        self.seed = seed
+        self.directory = f"load-{seed}".replace(" ", "-")
+        self.logs = lab.place.shared / "history"
+        self.runs = 0
+        self.processes = []
+        self.initial = {}
+
+    def start(self):
+        shutil.rmtree(self.logs, ignore_errors=True)
+        self.logs.mkdir()
+        shutil.copy(CLIENT, self.lab.place.shared / CLIENT.name)
+        top = store.root(self.lab.nodes[0]) / self.directory
+        top.mkdir()
+        for number in range(storeclient.FILES):
+            self.initial[f"a{number}"] = f"initial-a{number}"
+            store.put(top / f"a{number}", storeclient.content(f"initial-a{number}"))
+        for node in self.lab.nodes:
+            store.barrier(node)
+        for node in self.lab.nodes:
+            self.start_on(node)
+
+    def start_on(self, node):
+        """A client on a node, for the first time or after a power cut."""
+        self.runs += 1
+        name = f"{node.name}-{self.runs}"
+        nodes = ",".join(node.name for node in self.lab.nodes)
+        with open(self.logs / f"{name}.err", "wb") as out:
+            self.processes.append(node.popen(
+                ["/usr/bin/python3", f"/mnt/shared/{CLIENT.name}", node.name, str(self.runs),
+                 self.directory, f"/mnt/shared/history/{name}.log", str(self.seed), str(THREADS),
+                 nodes], stdin=subprocess.DEVNULL, stdout=out, stderr=out))
+
+    def stop(self):
+        """Ends the clients: each ends with the operation that it is in."""
+        (self.logs / "stop").touch()
+        for process in self.processes:
+            process.wait(STOP_TIMEOUT)
+
+    def kill(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait(STOP_TIMEOUT)
+
+    def registers(self):
+        return ([f"a{i}" for i in range(storeclient.FILES)] +
+                [f"b{i}" for i in range(storeclient.FILES)] +
+                [f"d{i}" for i in range(storeclient.DIRECTORIES)] +
+                [f"g{i}" for i in range(storeclient.GUESTS)])
+
+    def last_reads(self):
+        """What all nodes show at the end, as reads after a barrier."""
+        count = 0
+        for node in self.lab.nodes:
+            called = time.monotonic()
+            store.barrier(node)
+            top = store.root(node)
+            for register in self.registers():
+                for kind, argument, path in self._looks(top, register):
+                    count += 1
+                    yield history.Event(
+                        f"{node.name}.last.0.{count}", kind, register, argument, "last", called,
+                        result=_see(path), returned=time.monotonic(), outcome="ok")
+
+    def _looks(self, top, register):
+        if not register.startswith("g"):
+            yield "sync-read", "-", top / self.directory / register
+            return
+        name = f"{storeclient.FIRST_GUEST + int(register[1:])}.conf"
+        for node in self.lab.nodes:
+            yield "guest-look", node.name, top / "nodes" / node.name / "lxc" / name
+
+    def history(self):
+        return history.History(history.read_logs(self.logs) + list(self.last_reads()), self.initial)
+
+    def remove(self):
+        """Leaves nothing in the store."""
+        top = store.root(self.lab.nodes[0])
+        shutil.rmtree(top / self.directory)
+        for path in top.glob(f"nodes/*/lxc/{storeclient.FIRST_GUEST // 10}?.conf"):
+            path.unlink()
+        for path in top.glob("probe-*"):
+            path.unlink()
+
+    def complaints(self):
+        """What clients said although they had nothing to say."""
+        return [f"{path.name}: {path.read_text()}" for path in sorted(self.logs.glob("*.err"))
+                if path.stat().st_size]
+
+
+def _see(path):
+    if path.is_dir():
+        return "directory"
+    try:
+        return storeclient.value_of(path.read_bytes()) if path.stat().st_size else "empty"
+    except FileNotFoundError:
+        return "absent"
+
+
+class Run:
+    """One run of a scenario in a lab."""
+
+    def __init__(self, lab, scenario, seed):
+        self.lab = lab
+        self.scenario = scenario
+        self.seed = f"{seed} {scenario.name}"
+        self.random = random.Random(self.seed)
+        self.load = Load(lab, re.sub(r"\W+", "-", self.seed))
+        names = [node.name for node in lab.nodes]
+        self.random.shuffle(names)
+        self.names = dict(zip(LETTERS, names))
+        self.background = []
+        self.small = {}
+        self.log_sizes = {}
+
+    # --- words ------------------------------------------------------------------------------
+
+    def real(self, word):
+        """A word with the names of this run's nodes."""
+        return re.sub(r"\b[a-e]\b", lambda match: self.names[match.group()], word)
+
+    def nodes(self, word):
+        return [self.lab.node(name) for name in self.real(word).split(",")]
+
+    def step(self, text):
+        verb, *words = text.split()
+        getattr(self, "do_" + verb.replace("-", "_"))(*words)
+
+    # --- steps ------------------------------------------------------------------------------
+
+    def do_run(self, seconds):
+        time.sleep(float(seconds) * self.random.uniform(0.5, 1.5))
+
+    def do_kill(self, word):
+        for node in self.nodes(word):
+            store.kill_store(node)
+
+    def do_off(self, word):
+        at_once(node.power_off for node in self.nodes(word))
+
+    def do_on(self, word):
+        for node in self.nodes(word):
+            node.power_on()
+            self.load.start_on(node)
+
+    def do_cut(self, word):
+        with self.lab.locked():
+            self.lab.partition([self.real(word)])
+
+    def do_sever(self, *words):
+        with self.lab.locked():
+            self.lab.sever(*(self.real(word).split(">") for word in words))
+
+    def do_heal(self):
+        with self.lab.locked():
+            self.lab.heal()
+
+    def _signal(self, word, name):
+        for node in self.nodes(word):
+            node.ok(["kill", f"-{name}", str(node.services()["atoll-cfs"]["pid"])])
+
+    def do_stop(self, word):
+        self._signal(word, "STOP")
+
+    def do_cont(self, word):
+        self._signal(word, "CONT")
+
+    def do_starve(self, word, seconds):
+        ticks = []
+        for node in self.nodes(word):
+            pid = node.services()["atoll-cfs"]["pid"]
+            ticks.append(node.popen(["sh", "-c", f"""
+                for i in $(seq {int(float(seconds) * 10)}); do
+                    kill -STOP {pid}; sleep 0.08; kill -CONT {pid}; sleep 0.02
+                done"""]))
+        for process in ticks:
+            process.wait(float(seconds) * 30)
+
+    def do_corosync(self, word):
+        at_once(functools.partial(node.service, "restart", "corosync")
+                for node in self.nodes(word))
+
+    def do_small_disk(self, word):
+        for node in self.nodes(word):
+            node.service("stop", "atoll-cfs")
+            node.ok(["sh", "-c", """set -e
+                mkdir /run/small
+                mount -t tmpfs -o size=24m,mode=700 tmpfs /run/small
+                cp -a /var/lib/atoll/. /run/small
+                mount --move /run/small /var/lib/atoll"""])
+            node.service("start", "atoll-cfs")
+            self.small[node.name] = node
+
+    def _large_disk(self, node):
+        node.service("stop", "atoll-cfs")
+        node.ok(["sh", "-c", """set -e
+            rm -f /var/lib/atoll/filler
+            mount --move /var/lib/atoll /run/small
+            rm -rf /var/lib/atoll/*
+            cp -a /run/small/. /var/lib/atoll
+            umount /run/small
+            rmdir /run/small"""])
+        node.service("start", "atoll-cfs")
+
+    def do_fill(self, word):
+        for node in self.nodes(word):
+            node.run(["dd", "if=/dev/zero", "of=/var/lib/atoll/filler", "bs=4k"])
+
+    def do_free(self, word):
+        for node in self.nodes(word):
+            node.ok(["rm", "/var/lib/atoll/filler"])
+
+    def do_changes(self, count):
+        """Writers of its own, beside the clients, on a node that is on."""
+        node = next(node for node in self.lab.nodes if node.is_on())
+        top = store.root(node) / self.load.directory
+        left = iter(range(int(count)))
+        lock = threading.Lock()
+
+        def write(path):
+            while True:
+                with lock:
+                    number = next(left, None)
+                if number is None:
+                    return
+                store.put(path, b"%d" % number)
+
+        at_once(functools.partial(write, top / f"change-{i}") for i in range(16))
+        assert next(left, None) is None, "the changes were not made"
+
+    def do_drop(self, word):
+        self.do_off(word)
+        gone = self.nodes(word)
+        for node in gone:
+            shutil.rmtree(node.disk / "var/lib/atoll")
+            (node.disk / "var/lib/atoll").mkdir()
+        names = {node.name for node in gone}
+        with self.lab.locked():
+            self.lab.set_nodelist([n.name for n in self.lab.nodes if n.name not in names])
+
+    def do_join(self, word):
+        with self.lab.locked():
+            self.lab.set_nodelist([node.name for node in self.lab.nodes])
+        self.do_on(word)
+
+    def do_writable(self, word):
+        store.wait_writable(self.nodes(word))
+
+    def _wait_refused(self, word, code):
+        for node in self.nodes(word):
+            wait_for(lambda node=node: store.probe(node) == code, store.NOTICE,
+                     f"{errno.errorcode[code]} on {node.name}")
+
+    def do_readonly(self, word):
+        self._wait_refused(word, errno.EROFS)
+
+    def do_full(self, word):
+        self._wait_refused(word, errno.ENOSPC)
+
+    def do_settled(self):
+        store.wait_writable(self.lab.nodes)
+
+    # --- before and after -------------------------------------------------------------------
+
+    def begin(self):
+        make_whole(self.lab)
+        store.wait_writable(self.lab.nodes)
+        self.log_sizes = {path: path.stat().st_size for path in self._daemon_logs()}
+        self.load.start()
+
+    def mend(self):
+        """Takes back what the steps have left."""
+        for node in self.lab.nodes:
+            if node.is_on():
+                pid = node.services()["atoll-cfs"]["pid"]
+                if pid:
+                    node.run(["kill", "-CONT", str(pid)])
+        make_whole(self.lab)
+        for node in self.small.values():
+            self._large_disk(node)
+        self.small = {}
+        store.wait_writable(self.lab.nodes)
+
+    def _daemon_logs(self):
+        return [path for node in self.lab.nodes for path in node.logs()
+                if path.name == "atoll-cfs.log" or path.name == "corosync.log"]
+
+    def bad_ends(self):
+        """Daemons that ended by themselves during the run."""
+        found = []
+        for path in self._daemon_logs():
+            with open(path, encoding="utf-8", errors="replace") as log:
+                log.seek(self.log_sizes.get(path, 0))
+                for line in log:
+                    match = re.match(r"--- \S+ end \((.*)\) of (\S+)", line)
+                    if match and match.group(1) not in EXPECTED_ENDS:
+                        found.append(f"{path}: {line.strip()}")
+        return found
+
+    def judge(self):
+        """What is wrong, as sentences; and the history."""
+        made = self.load.history()
+        problems = self.load.complaints() + self.bad_ends() + made.check()
+        acknowledged = made.acknowledged()
+        for node in self.lab.nodes:
+            if acknowledged[node.name] < 20:
+                problems.append(f"{node.name} has acknowledged {acknowledged[node.name]} changes: "
+                                "nothing was tried")
+        store.compare_trees(self.lab)
+        return problems, made
+
+    def keep_history(self):
+        """Copies the record of a run that failed to where the logs are."""
+        target = LOGS / f"history-{self.load.directory}"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(self.load.logs, target)
+        return target
+
+    def run(self):
+        """All of it: what is wrong, as sentences."""
+        roles = ", ".join(f"{letter} is {name}" for letter, name in self.names.items())
+        print(f"seed {self.seed!r}: {roles}", file=sys.stderr, flush=True)
+        self.begin()
+        try:
+            for text in self.scenario.steps:
+                print(f"  {time.monotonic():.3f} {self.real(text)}", file=sys.stderr, flush=True)
+                self.step(text)
+            self.mend()
+            self.load.stop()
+            problems, made = self.judge()
+            print(f"  {made.summary()}", file=sys.stderr, flush=True)
+            if not problems:
+                self.load.remove()
+        except BaseException:
+            self.keep_history()
+            raise
+        finally:
+            self.load.kill()
+        if problems:
+            problems.append(f"the history is in {self.keep_history()}")
+        return problems
