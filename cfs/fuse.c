@@ -286,6 +286,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 
 	fs->source = 0;
 	fs->mounted = false;
+	guard_arm(fs->guard, false);
 	fs->backend.unmounted(fs->backend.data);
 	return G_SOURCE_REMOVE;
 }
@@ -364,6 +365,7 @@ int storefs_new(
 
 	fs->backend = *backend;
 	fs->limits = options->limits;
+	fs->guard = options->guard;
 	fs->mountpoint = g_strdup(options->mountpoint);
 	fs->node_name = g_strdup(options->node_name);
 	fs->group = store_group();
@@ -383,6 +385,7 @@ int storefs_new(
 	(void)caps_set_effective(false);
 	if (r < 0)
 		return r;
+	guard_arm(fs->guard, true);
 
 	fs->inval = inval_new(fs->session);
 	fs->parked_source = g_unix_fd_add(inval_fd(fs->inval), G_IO_IN, on_told, fs);
@@ -460,6 +463,7 @@ StoreFs *storefs_free(StoreFs *fs)
 
 	/* Lazily: it goes even when somebody still has it open. */
 	if (fs->mounted && caps_set_effective(true) == 0) {
+		guard_arm(fs->guard, false);
 		fuse_session_unmount(fs->session);
 		(void)caps_set_effective(false);
 	}

@@ -31,6 +31,7 @@
 #include <glib.h>
 
 #include "cfs/change_token.h"
+#include "cfs/guard.h"
 #include "cfs/op.h"
 #include "cfs/tree.h"
 
@@ -76,6 +77,7 @@ typedef struct StoreFsOptions {
 	const char *mountpoint; /* Made when missing; borrowed for the call. */
 	const char *node_name;  /* Where `local` leads; borrowed for the call. */
 	TreeLimits limits;
+	Guard *guard; /* Of the mount; borrowed for the file system's life. */
 } StoreFsOptions;
 
 /* Mounts, after removing a dead mount that a crash has left there, and serves from the thread's

@@ -93,6 +93,7 @@ struct StoreFs {
 	gid_t group;
 	bool mounted;
 	bool stopping; /* Changes are refused, because the mount is about to go. */
+	Guard *guard;
 	struct fuse_session *session;
 	struct fuse_buf buffer;
 	guint source;         /* 0: none. */

@@ -324,6 +324,9 @@ int service_new(const ServiceOptions *options, Service **ret, GError **err)
 	service->start_time_s = clock_system()->wall_s(clock_system());
 	service->online = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	service->lock_waits = g_ptr_array_new_with_free_func(g_free);
+	r = guard_new(service->mountpoint, &service->guard, err);
+	if (r < 0)
+		return r;
 	r = store_open(options->database, &service->store, err);
 	if (r < 0)
 		return r;
@@ -346,6 +349,7 @@ Service *service_free(Service *service)
 	if (service->mount_source)
 		g_source_remove(service->mount_source);
 	(void)storefs_free(service->fs);
+	(void)guard_free(service->guard);
 	(void)cluster_free(service->cluster);
 	(void)disk_free(service->disk);
 	if (service->ticker) {

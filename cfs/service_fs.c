@@ -115,6 +115,7 @@ static void mount_store(Service *service)
 		.mountpoint = service->mountpoint,
 		.node_name = service->node_name,
 		.limits = service->limits,
+		.guard = service->guard,
 	};
 	g_autoptr(GError) err = NULL;
 

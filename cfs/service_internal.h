@@ -17,6 +17,7 @@
 #include "cfs/disk.h"
 #include "cfs/events.h"
 #include "cfs/fuse.h"
+#include "cfs/guard.h"
 #include "cfs/ipc.h"
 #include "cfs/locks.h"
 #include "cfs/replica.h"
@@ -35,6 +36,7 @@ struct Service {
 	char *node_name;
 	int64_t start_time_s;
 
+	Guard *guard;
 	Store *store;
 	Disk *disk;
 	Replica *replica;       /* NULL until the node's id is known. */
