@@ -13,7 +13,7 @@ drawn anew each time, and so is how long `run` takes.
     stop A / cont A     SIGSTOP / SIGCONT of the store
     starve A S          the store gets a fifth of its time for S seconds
     corosync A          restart of corosync alone
-    small-disk A        a database on a file system of 24 MiB
+    small-disk A        a database on a file system with 8 MiB of room
     fill A / free A     no byte is left there / room again
     changes N           N changes, as fast as they go
     drop A / join A     A leaves the nodelist and loses its database / comes back, empty
@@ -88,6 +88,7 @@ class Load:
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
         shutil.copy(CLIENT, self.lab.place.shared / CLIENT.name)
+        self.remove()
         top = store.root(self.lab.nodes[0]) / self.directory
         top.mkdir()
         for number in range(storeclient.FILES):
@@ -153,9 +154,11 @@ class Load:
         return history.History(history.read_logs(self.logs) + list(self.last_reads()), self.initial)
 
     def remove(self):
-        """Leaves nothing in the store."""
+        """Leaves nothing in the store, of other runs neither."""
         top = store.root(self.lab.nodes[0])
-        shutil.rmtree(top / self.directory)
+        store.barrier(self.lab.nodes[0])
+        for path in top.glob("load-*"):
+            shutil.rmtree(path)
         for path in top.glob(f"nodes/*/lxc/{storeclient.FIRST_GUEST // 10}?.conf"):
             path.unlink()
         for path in top.glob("probe-*"):
@@ -264,7 +267,8 @@ class Run:
             node.service("stop", "atoll-cfs")
             node.ok(["sh", "-c", """set -e
                 mkdir /run/small
-                mount -t tmpfs -o size=24m,mode=700 tmpfs /run/small
+                size=$(($(du -sk /var/lib/atoll | cut -f1) + 8192))
+                mount -t tmpfs -o size=${size}k,mode=700 tmpfs /run/small
                 cp -a /var/lib/atoll/. /run/small
                 mount --move /run/small /var/lib/atoll"""])
             node.service("start", "atoll-cfs")
