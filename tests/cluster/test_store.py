@@ -2,7 +2,6 @@
 """The replicated store on three nodes with a real corosync, through each node's own mount."""
 
 import errno
-import json
 import os
 import random
 import signal
@@ -12,83 +11,8 @@ from pathlib import Path
 
 import pytest
 from labkit.run import wait_for
-
-# Corosync notices a cut after its token and consensus timeouts.
-NOTICE = 15
-
-
-def root(node):
-    """The node's /etc/pve as the machine sees it."""
-    return Path(f"/proc/{node.pid()}/root/etc/pve")
-
-
-def view(node, name):
-    return json.loads((root(node) / name).read_text())
-
-
-def state(node):
-    return view(node, ".store")
-
-
-def put(path, data):
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def try_put(path, data):
-    """None, or the errno."""
-    try:
-        put(path, data)
-    except OSError as error:
-        return error.errno
-    return None
-
-
-def barrier(node):
-    """Everything acknowledged anywhere before is seen on the node after it."""
-    descriptor = os.open(root(node), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def is_writable(node):
-    """Whether a change is acknowledged now; the node then shows all that came before it."""
-    try:
-        return try_put(root(node) / f"probe-{node.name}", b"x") is None
-    except OSError:
-        return False
-
-
-def trees_are_equal(lab):
-    try:
-        found = {(state(node)["tree_digest"], state(node)["commit"]) for node in lab.nodes}
-    except OSError:
-        return False
-    return len(found) == 1
-
-
-def kill_store(node):
-    """kill -9 of the store, which the node's PID 1 starts again."""
-    pid = node.services()["atoll-cfs"]["pid"]
-    node.ok(["kill", "-9", str(pid)])
-    return pid
-
-
-def store_is_back(node, old_pid):
-    service = node.services()["atoll-cfs"]
-    if service["state"] == "dead":  # It was killed too often in too short a time.
-        node.service("start", "atoll-cfs")
-    try:
-        return (service["state"] == "ready" and service["pid"] != old_pid and
-                (root(node) / ".members").exists())
-    except OSError:
-        return False
-
+from support.store import (NOTICE, barrier, is_writable, kill_store, put, root, state, store_is_back,
+                           trees_are_equal, try_put, view)
 
 @pytest.fixture(autouse=True)
 def clean(lab):

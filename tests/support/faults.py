@@ -60,6 +60,44 @@ class Scenario:
     steps: list
 
 
+def draw_scenario(draw, size, length=8):
+    """A scenario that nobody wrote."""
+    letters = LETTERS[:size]
+    on, steps = set(letters), ["run 1"]
+
+    def some(of):
+        return ",".join(sorted(draw.sample(sorted(of), draw.randint(1, len(of)))))
+
+    def cut():
+        groups = {}
+        for letter in letters:
+            groups.setdefault(draw.randrange(3), []).append(letter)
+        if len(groups) > 1:
+            steps.append("cut " + "|".join(",".join(group) for group in groups.values()))
+
+    def sever():
+        pairs = [f"{a}>{b}" for a in letters for b in letters if a != b]
+        steps.append("sever " + " ".join(draw.sample(pairs, draw.randint(1, 3))))
+
+    def power():
+        victims = some(letters)
+        off = ",".join(sorted(on & set(victims)))
+        back = ",".join(sorted(set(victims.split(",")) - on))
+        steps.extend([f"off {off}"] if off else [])
+        steps.extend([f"on {back}"] if back else [])
+        on.symmetric_difference_update(victims.split(","))
+
+    def on_some(verb):
+        return lambda: steps.append(f"{verb} {some(on)}") if on else None
+
+    moves = [cut, cut, sever, power, power, lambda: steps.append("heal"), on_some("kill"),
+             on_some("kill"), on_some("stop"), on_some("cont"), on_some("corosync")]
+    for _ in range(length):
+        draw.choice(moves)()
+        steps.append(f"run {draw.choice((0.2, 1, 3))}")
+    return Scenario("drawn", size, steps)
+
+
 def draw_seed():
     """The seed of this process: ATOLL_SEED, or a new one."""
     return os.environ.get("ATOLL_SEED") or f"{random.SystemRandom().randrange(10**8)}"
@@ -239,7 +277,9 @@ class Run:
 
     def _signal(self, word, name):
         for node in self.nodes(word):
-            node.ok(["kill", f"-{name}", str(node.services()["atoll-cfs"]["pid"])])
+            pid = node.services()["atoll-cfs"]["pid"]
+            if pid:  # It may just be between two lives.
+                node.run(["kill", f"-{name}", str(pid)])
 
     def do_stop(self, word):
         self._signal(word, "STOP")
@@ -355,14 +395,17 @@ class Run:
         """Takes back what the steps have left."""
         for node in self.lab.nodes:
             if node.is_on():
-                pid = node.services()["atoll-cfs"]["pid"]
-                if pid:
-                    node.run(["kill", "-CONT", str(pid)])
+                self._signal(node.name, "CONT")
+        off = [node for node in self.lab.nodes if not node.is_on()]
         make_whole(self.lab)
         for node in self.small.values():
             self._large_disk(node)
         self.small = {}
+        for node in off:
+            self.load.start_on(node)
         store.wait_writable(self.lab.nodes)
+        # Everybody has a turn on what is whole again.
+        time.sleep(1)
 
     def _daemon_logs(self):
         return [path for node in self.lab.nodes for path in node.logs()
