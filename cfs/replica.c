@@ -9,9 +9,9 @@
  * nothing is acknowledged because it was delivered, only because `need` disks are known to hold it.
  *
  * The log.  Changes are entries with an index, the epoch in which they were appended, and a hash of
- * the log up to them, by which two nodes find that their logs are one.  The tree is the result of applying the committed prefix.  `promised` and
- * `adopted` are epochs: the highest that this node has promised itself to, and the last that it
- * joined with its log level.
+ * the log up to them, by which two nodes find that their logs are one.  The tree is the result of
+ * applying the committed prefix.  `promised` and `adopted` are epochs: the highest that this node has
+ * promised itself to, and the last that it joined with its log level.
  *
  * Normal operation, in an open epoch.  An origin multicasts OPS.  Every member that is level appends
  * the entries as they are delivered, writes them, and says so with ACK.  An entry is committed where
@@ -27,8 +27,9 @@
  *	   promised one, plus one.
  *	4. Each writes its promise to its disk, then multicasts PROMISE.
  *	5. With the promise that makes them `need`, the epoch opens.  Who has the source's log adopts the
- *	   epoch: number and log end are written together before its first ACK in it.  The others get the
- *	   source's state, and adopt the epoch in the batch that switches it in.
+ *	   epoch: number and log end are written together before its first ACK in it.  The others get
+ *	   what they miss from the source (PIECE, LIST), and adopt the epoch in the batch that
+ *	   switches it in.  Those who are level write meanwhile, if they are `need`.
  *
  * Invariants.
  *
@@ -39,11 +40,13 @@
  *		are prefixes one of the other.
  *	R3	An ACK of (epoch, index) says: my disk holds that I have adopted the epoch, and its log up
  *		to index.
- *	R4	A log is shortened or changed only by taking over a source's state, in an open epoch, in one
- *		transaction.
+ *	R4	A log is shortened or changed only by taking over what a source has sent, in an open epoch,
+ *		in one transaction: the end of its log behind an index at which both logs have one hash
+ *		and which is not before our commit index, or its tree with the log from there.
  *	R5	The tree, and each answer, come from entries that `need` disks hold.
  *	R6	The commit index of a member never falls: a source's log contains all that anybody has
- *		committed, and it sends its picture after it has applied the highest commit index told.
+ *		committed, and it sends the picture of a tree after it has applied the highest commit
+ *		index told.
  *	R7	What a member tells or acknowledges is never more than what it would be after a crash and a
  *		restart, except that STATE counts entries and adoptions that are still on the way to its
  *		disk; these serve to choose the source, never to count disks.
@@ -77,7 +80,7 @@
  * nodes: x is acknowledged by 1 and 2, 2 loses its disk, 1 is away.  2 and 3 are a majority, and
  * know nothing of x.)  So:
  *
- *	R10	An epoch opens only if more than n - majority of those who promise it remember: then any
+ *	R11	An epoch opens only if more than n - majority of those who promise it remember: then any
  *		majority that acknowledged or promised before has one of them in it.  Or if all n
  *		configured nodes have told: then nobody who is away can know better.
  *
@@ -92,6 +95,28 @@
  * A new cluster is blank as a whole, and begins when all its nodes have met once.  A second node that
  * is added to a cluster of one is half of the two, and the other half remembers: n - majority is 0.
  * For the rest there is the word of the operator that an empty database has lost nothing (`trusted`).
+ *
+ * What a member misses.  Its entries up to its commit index are a prefix of the source's log: they are
+ * committed, and the source has all that is.  What is behind may differ, and has never touched its tree.  So
+ * the source, while its log reaches back to the member's end, or else to its commit index, sends entries
+ * from there.  That both are one up to there is not assumed but seen, from the hash.
+ *
+ * Further back there is only the tree.  By the same argument (inode, version) names the content of a
+ * row: versions count the changes of one history, of which the member's tree is an earlier state.  This
+ * does not hold after the operator's word, below, on both sides of a cut.  Nobody can tell by then, so
+ * rows are compared by a digest too:
+ *
+ *	R12	What a member has after a transfer is the source's state at one index of the epoch's log,
+ *		whatever it had before.  A log: its hashes lead to the one that the source has told.  A
+ *		tree: each row was the source's when it was compared; each that has changed since comes
+ *		with the picture; its log ends where the source's began the epoch, or where what has been
+ *		delivered since leads to.
+ *
+ * Newer formats.
+ *
+ *	R13	Who gets a message, an operation or rows of a newer format from a member takes part in
+ *		nothing until that member is gone.  It could not append what others append, so it must
+ *		not append what follows; all of its version stop at the same place of the order.
  *
  * Why two never hold one lock.  A lease of length ttl lets its holder believe from the moment when it
  * asked for the lock, or for its last renewal that succeeded.  A challenger waits for ttl from the moment

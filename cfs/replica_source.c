@@ -32,8 +32,8 @@
  * the member gets together is the tree at the picture's commit index.  What we hold for a transfer is
  * the inode numbers, one list, one piece, and the rows that have changed since.
  *
- * A row is the same when version and digest are.  Versions alone would do while histories are one (R1);
- * the digest makes it certain when they are not. */
+ * A row is the same when version and digest are.  Versions alone would do while histories are one;
+ * the digest makes it certain when they are not (R12). */
 
 #include "cfs/replica_internal.h"
 

@@ -74,7 +74,7 @@ void view_enter(Replica *r, const uint32_t *nodes, unsigned n_nodes)
 }
 
 /* A member has sent what only a newer version of this program understands.  Whatever it was, we would
- * go on without: so we take part in nothing until that member is gone (R11).  All who are of our
+ * go on without: so we take part in nothing until that member is gone (R13).  All who are of our
  * version do so at this place in the order of the bus. */
 void view_go_blind(Replica *r, uint32_t node)
 {
