@@ -110,7 +110,7 @@ static void print_figures(const Progress *progress, unsigned n_findings)
 	       "; reads behind barriers %" G_GUINT64_FORMAT "\n",
 		total->acknowledged, total->refused, total->read_only, total->unknown,
 		total->barriers);
-	printf("# messages %" G_GUINT64_FORMAT ", epochs adopted %" G_GUINT64_FORMAT
+	printf("# messages %" G_GUINT64_FORMAT ", epochs %" G_GUINT64_FORMAT
 	       ", transfers of logs %" G_GUINT64_FORMAT ", of trees %" G_GUINT64_FORMAT
 	       ", failed batches %" G_GUINT64_FORMAT ", repeated entries %" G_GUINT64_FORMAT "\n",
 		total->messages, total->epochs, total->logs, total->trees, total->failed_batches,

@@ -214,7 +214,7 @@ static void on_fault(Sim *sim)
 	if (sim->before && quorum_is_calm(sim))
 		sim->before = 0;
 	/* Now and then what is broken stays so for longer than changes wait. */
-	if (sim_once_in(sim, 3000 / character->fault_ms_max))
+	if (sim_once_in(sim, 30))
 		delay_ms += 5500;
 	sim_schedule(sim, SIM_EVENT_FAULT, 0, delay_ms);
 	fault_step(sim);
@@ -233,7 +233,11 @@ static void handle_event(Sim *sim, const SimEvent *event)
 		break;
 	case SIM_EVENT_SHOCK:
 		if (!sim->healing)
-			fault_step(sim);
+			fault_shock(node);
+		break;
+	case SIM_EVENT_SPRING:
+		if (!sim->healing)
+			fault_spring(node);
 		break;
 	case SIM_EVENT_RINGS:
 		bus_form_rings(sim);
@@ -301,28 +305,32 @@ static void step(Sim *sim)
 
 static void draw_character(Sim *sim)
 {
-	static const uint64_t fault_ms[] = {40, 120, 400};
-	static const uint64_t shocks[] = {5, 20, 1000};
+	static const uint64_t fault_ms[] = {100, 300, 800};
+	static const uint64_t shocks[] = {3, 10, 40};
+	static const uint64_t peace_ms[] = {50, 300, 1000};
 	static const uint64_t client_ms[] = {20, 60, 200};
 	static const uint64_t client_depth[] = {2, 4, 12};
 	static const uint64_t deliver_ms[] = {2, 4, 15};
-	static const uint64_t disk_ms[] = {2, 5, 20};
-	static const uint64_t detect_ms[] = {1, 30, 1500};
+	static const uint64_t disk_ms[] = {2, 5, 20, 80};
+	static const uint64_t detect_ms[] = {1, 10, 30, 100, 1500};
+	/* No fewer than what one event may commit, or check_history() would miss some. */
 	static const uint32_t log_entries[] = {80, 200, 0};
 	static const uint32_t pieces[] = {1000, 8000, 0};
 	SimCharacter *character = &sim->character;
 
-	character->n_faults = 15 + sim_random(sim, 45);
+	character->n_faults = 60 + sim_random(sim, 200);
 	character->fault_ms_max = fault_ms[sim_random(sim, G_N_ELEMENTS(fault_ms))];
 	character->shock_once_in = shocks[sim_random(sim, G_N_ELEMENTS(shocks))];
+	character->peace_ms_max = peace_ms[sim_random(sim, G_N_ELEMENTS(peace_ms))];
 	character->client_ms_max = client_ms[sim_random(sim, G_N_ELEMENTS(client_ms))];
 	character->client_depth = client_depth[sim_random(sim, G_N_ELEMENTS(client_depth))];
 	character->deliver_ms_max = deliver_ms[sim_random(sim, G_N_ELEMENTS(deliver_ms))];
 	character->disk_ms_max = disk_ms[sim_random(sim, G_N_ELEMENTS(disk_ms))];
 	character->detect_ms_max = detect_ms[sim_random(sim, G_N_ELEMENTS(detect_ms))];
 	character->strangers = sim_once_in(sim, 2);
-	character->nodelist = sim_once_in(sim, 4);
-	character->expected = sim_once_in(sim, 4);
+	/* What goes together with everything else seldom gets to where it could do harm. */
+	character->faults = 1U << SIM_FAULT_PARTITION | 1U << SIM_FAULT_MERGE |
+			    (unsigned)sim_random(sim, 1U << SIM_N_FAULTS);
 	character->lonely = sim_once_in(sim, 2);
 	character->log_entries_max = log_entries[sim_random(sim, G_N_ELEMENTS(log_entries))];
 	character->piece_max = pieces[sim_random(sim, G_N_ELEMENTS(pieces))];

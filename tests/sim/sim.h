@@ -33,6 +33,7 @@ typedef enum SimEventType {
 	/* They happen to the world, whatever becomes of processes. */
 	SIM_EVENT_FAULT,     /* Something breaks, or is repaired, and the next fault is planned. */
 	SIM_EVENT_SHOCK,     /* The same, at a moment that somebody has chosen. */
+	SIM_EVENT_SPRING,    /* A trap is sprung (fault_spring()). */
 	SIM_EVENT_RINGS,     /* corosync finds that the network has changed. */
 	SIM_EVENT_ORDER,     /* The bus takes the next message that a node has sent. */
 	SIM_EVENT_ARRIVE,    /* A node's corosync takes the next item from the bus. */
@@ -48,6 +49,7 @@ typedef enum SimEventType {
 	SIM_EVENT_DISK,     /* Its batch is done. */
 	SIM_EVENT_TICK,     /* replica_tick(). */
 	SIM_EVENT_QUORUM,   /* corosync tells it about quorum. */
+	SIM_EVENT_BURST,    /* A client asks for some changes at once. */
 	SIM_EVENT_CLIENT,   /* One of its clients does something. */
 } SimEventType;
 
@@ -65,6 +67,9 @@ typedef struct SimEvent {
 typedef enum SimFault {
 	SIM_FAULT_PARTITION,
 	SIM_FAULT_MERGE,
+	SIM_FAULT_AMBUSH,
+	SIM_FAULT_DUEL,
+	SIM_FAULT_FREEZE,
 	SIM_FAULT_KILL,
 	SIM_FAULT_KILL_AT_CALL,
 	SIM_FAULT_POWER,
@@ -183,16 +188,16 @@ typedef struct SimCharacter {
 	uint64_t n_faults;        /* How often something breaks or is repaired. */
 	uint64_t fault_ms_max;    /* Between two faults. */
 	uint64_t shock_once_in;   /* So many dangerous moments, there is a shock. */
+	uint64_t peace_ms_max;    /* Without a shock behind a fault. */
 	uint64_t client_ms_max;   /* Between two actions of a client. */
 	uint64_t client_depth;    /* Changes under way on one node. */
 	uint64_t deliver_ms_max;  /* From a message's place in the order to its delivery. */
 	uint64_t disk_ms_max;     /* One batch, on a disk that is not slow. */
 	uint64_t detect_ms_max;   /* Until corosync finds a change of the network. */
 	bool strangers;           /* No node is trusted before it has adopted an epoch. */
-	bool nodelist;            /* Nodes are added and removed. */
-	bool expected;            /* The operator lowers the expected votes. */
 	uint32_t log_entries_max; /* Kept by each node; 0: as many as ever. */
 	uint32_t piece_max;       /* Bytes in a piece of a transfer; 0: as many as ever. */
+	unsigned faults;          /* Bits of the kinds that occur. */
 	bool lonely;              /* One node stays away while the others heal. */
 } SimCharacter;
 
@@ -205,6 +210,7 @@ struct Sim {
 	uint64_t trace; /* A hash of all that happened. */
 	bool verbose;
 	bool healing;     /* Nothing breaks any more. */
+	int64_t peace_ms; /* No shock until then. */
 	int64_t truce_ms; /* Nothing breaks until all are level, which must be by then; 0: it may. */
 	bool quiet;       /* Clients are done. */
 	SimCharacter character;
@@ -220,9 +226,12 @@ struct Sim {
 	uint64_t position; /* Of the last item of any ring. */
 	uint64_t n_rings;  /* Ever formed. */
 
-	unsigned eager;      /* So many times more clients are eager, as something has happened. */
-	GPtrArray *requests; /* Of SimRequest. */
-	GPtrArray *answered; /* Of SimRequest, in this step; borrowed. */
+	unsigned eager; /* So many times more clients are eager, as something has happened … */
+	unsigned busy;  /* … on these nodes. */
+	unsigned
+		duel; /* Bit of the node that is to lose the others with its next change; 0: none. */
+	GPtrArray *requests;   /* Of SimRequest. */
+	GPtrArray *answered;   /* Of SimRequest, in this step; borrowed. */
 	GHashTable *by_change; /* Set of SimRequest by (node, boot, seq), borrowed. */
 	uint64_t acknowledged; /* Highest index acknowledged to any client. */
 
@@ -284,6 +293,9 @@ void bus_init(SimNode *node);
 void bus_clear(SimNode *node);
 int bus_send(SimNode *node, GBytes *bytes);
 void bus_order(SimNode *node);
+
+/* All that is on its way to a node arrives at once. */
+void bus_hurry(SimNode *node);
 void bus_arrive(SimNode *node);
 void bus_dispatch(SimNode *node);
 void bus_join(SimNode *node);
@@ -336,15 +348,25 @@ void client_step(SimNode *node);
 
 /* Something has happened: this is the time for changes. */
 void client_excite(Sim *sim);
+
+/* A client asks for some changes at once, and all others are silent. */
+void client_burst(SimNode *node);
 void client_answer(SimNode *node, SimRequest *request, int result);
 SimRequest *client_find(Sim *sim, uint32_t id, uint64_t boot, uint64_t seq);
 
 /* --- sim_fault.c ------------------------------------------------------------------------------ */
 void fault_step(Sim *sim);
+
+/* Something happens to a node that has come to a dangerous moment, or to those around it. */
+void fault_shock(SimNode *node);
 void fault_heal(Sim *sim, unsigned nodes);
 
 /* A process has come to where trouble is most likely to do harm. */
 void fault_provoke(SimNode *node);
+
+/* A message of the node has got its place in the order, and has not arrived anywhere. */
+void fault_ambush(SimNode *sender, GBytes *message);
+void fault_spring(SimNode *survivor);
 
 const char *sim_fault_to_string(SimFault fault);
 

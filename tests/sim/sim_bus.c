@@ -95,6 +95,29 @@ static bool shares_ring(const SimNode *a, const SimNode *b)
 	return a->ring != 0 && a->ring == b->ring;
 }
 
+static void arrive(SimNode *node)
+{
+	SimItem *item = g_queue_pop_head(&node->items);
+
+	node->position = item->position;
+	g_queue_push_tail(&node->arrived, item);
+	sim_schedule(node->sim, SIM_EVENT_DISPATCH, node->index,
+		node->slow ? (int64_t)sim_random(node->sim, 60) : 0);
+}
+
+void bus_hurry(SimNode *node)
+{
+	while (node->items.length > 0)
+		arrive(node);
+}
+
+void bus_arrive(SimNode *node)
+{
+	/* When the network has broken, what is on its way may come or not. */
+	if (node->items.length > 0 && (!node->cut || sim_once_in(node->sim, 2)))
+		arrive(node);
+}
+
 /* The oldest message that the node has sent gets its place. */
 void bus_order(SimNode *node)
 {
@@ -111,22 +134,8 @@ void bus_order(SimNode *node)
 	for (unsigned i = 0; i < sim->n_nodes; i++)
 		if (sim->nodes[i].joined && shares_ring(&sim->nodes[i], node))
 			put_item(&sim->nodes[i], &item);
-}
-
-void bus_arrive(SimNode *node)
-{
-	SimItem *item;
-
-	/* When the network has broken, what is on its way may come or not. */
-	if (node->cut && sim_once_in(node->sim, 2))
-		return;
-	item = g_queue_pop_head(&node->items);
-	if (!item)
-		return;
-	node->position = item->position;
-	g_queue_push_tail(&node->arrived, item);
-	sim_schedule(node->sim, SIM_EVENT_DISPATCH, node->index,
-		node->slow ? (int64_t)sim_random(node->sim, 60) : 0);
+	if (node->replica)
+		fault_ambush(node, bytes);
 }
 
 void bus_dispatch(SimNode *node)

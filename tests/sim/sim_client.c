@@ -14,7 +14,7 @@
 #define N_OWNERS 2
 
 /* Actions of clients after something has happened. */
-#define EAGER_STEPS 10
+#define EAGER_STEPS_MAX 20
 
 static void request_free(void *data)
 {
@@ -73,7 +73,8 @@ static GBytes *random_content(Sim *sim)
 {
 	char head[32];
 	gsize size = (gsize)g_snprintf(head, sizeof(head), "request %u\n", sim->requests->len);
-	gsize padded = sim_once_in(sim, 150) ? 150 * 1000 : size;
+	gsize large = sim->character.piece_max > 0 ? 3 * sim->character.piece_max : 150 * 1000;
+	gsize padded = sim_once_in(sim, 150) ? large : size;
 	char *text = g_malloc(padded);
 
 	memset(text, 'z', padded);
@@ -163,28 +164,43 @@ static bool submit(SimNode *node)
 
 void client_excite(Sim *sim)
 {
-	sim->eager = EAGER_STEPS;
+	sim->eager = sim_once_in(sim, 2) ? 0 : (unsigned)sim_random(sim, EAGER_STEPS_MAX);
+	sim->busy = (unsigned)sim_random(sim, 1U << sim->n_nodes);
 }
 
-/* Long times without a fault prove little; clients rest in them. */
-static bool is_idle(Sim *sim)
+/* Long times without a fault prove little; clients rest in them.  And when all are busy at all times,
+ * no log is ever longer than the one that counts. */
+static bool is_idle(const SimNode *node)
 {
-	if (sim->eager == 0 && !sim->healing)
-		return !sim_once_in(sim, 20);
-	sim->eager -= sim->eager > 0;
+	Sim *sim = node->sim;
+
+	if (sim->healing)
+		return false;
+	if (sim->eager == 0 || !(sim->busy & 1U << node->index))
+		return !sim_once_in(sim, 100);
+	sim->eager--;
 	return false;
+}
+
+static void submit_up_to(SimNode *node, uint64_t n)
+{
+	for (uint64_t i = 0; i < n && node->n_open < node->sim->character.client_depth; i++)
+		if (node->dying || !submit(node))
+			return;
 }
 
 void client_step(SimNode *node)
 {
 	Sim *sim = node->sim;
-	uint64_t n = 1 + sim_random(sim, sim->character.client_depth);
 
-	if (sim->quiet || is_idle(sim) || replica_writable(node->replica) < 0)
-		return;
-	for (uint64_t i = 0; i < n && node->n_open < sim->character.client_depth; i++)
-		if (node->dying || !submit(node))
-			return;
+	if (!sim->quiet && !is_idle(node) && replica_writable(node->replica) == 0)
+		submit_up_to(node, 1 + sim_random(sim, sim->character.client_depth));
+}
+
+void client_burst(SimNode *node)
+{
+	node->sim->eager = 0;
+	submit_up_to(node, node->sim->character.client_depth);
 }
 
 void client_answer(SimNode *node, SimRequest *request, int result)

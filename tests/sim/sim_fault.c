@@ -10,11 +10,16 @@
 
 #include "tests/sim/sim.h"
 
+#include "cfs/replica_internal.h"
+
 const char *sim_fault_to_string(SimFault fault)
 {
 	static const char *const names[SIM_N_FAULTS] = {
 		[SIM_FAULT_PARTITION] = "partitions",
 		[SIM_FAULT_MERGE] = "merges",
+		[SIM_FAULT_DUEL] = "cuts behind a node's last change",
+		[SIM_FAULT_FREEZE] = "nodes that alone go on behind a message",
+		[SIM_FAULT_AMBUSH] = "cuts behind a chosen message",
 		[SIM_FAULT_KILL] = "kills between events",
 		[SIM_FAULT_KILL_AT_CALL] = "kills inside of events",
 		[SIM_FAULT_POWER] = "power cuts of a node",
@@ -166,6 +171,23 @@ static bool toggle(bool *flag)
 	return *flag;
 }
 
+static bool occurs(const Sim *sim, SimFault fault)
+{
+	return sim->character.faults & 1U << fault;
+}
+
+/* What makes a node slow or useless does not last, or nothing would ever go on. */
+static void recover_some(Sim *sim)
+{
+	SimNode *node = random_node(sim);
+
+	node->disk.slow &= sim_once_in(sim, 2);
+	node->slow &= sim_once_in(sim, 2);
+	node->full &= sim_once_in(sim, 2);
+	if (sim_once_in(sim, 2))
+		node->disk.error = 0;
+}
+
 /* What may happen while the operator answers for the rest. */
 static SimFault gentle_fault(Sim *sim)
 {
@@ -182,19 +204,36 @@ static SimFault any_fault(Sim *sim)
 		SIM_FAULT_MERGE, SIM_FAULT_MERGE, SIM_FAULT_KILL, SIM_FAULT_KILL_AT_CALL,
 		SIM_FAULT_KILL_AT_CALL, SIM_FAULT_POWER, SIM_FAULT_POWER, SIM_FAULT_BLACKOUT,
 		SIM_FAULT_PAUSE, SIM_FAULT_PAUSE, SIM_FAULT_SLOW_NODE, SIM_FAULT_BUS_RESTART,
-		SIM_FAULT_BUS_FULL, SIM_FAULT_DISK_SLOW, SIM_FAULT_DISK_FAILS, SIM_FAULT_DISK_LOST};
+		SIM_FAULT_BUS_FULL, SIM_FAULT_DISK_SLOW, SIM_FAULT_DISK_FAILS, SIM_FAULT_DISK_LOST,
+		SIM_FAULT_DUEL, SIM_FAULT_DUEL, SIM_FAULT_DUEL, SIM_FAULT_DUEL};
 
-	if (sim->character.nodelist && sim_once_in(sim, 3) && quorum_is_calm(sim))
-		return SIM_FAULT_NODELIST;
-	if (sim->character.expected && sim_once_in(sim, 3) && quorum_is_calm(sim))
-		return SIM_FAULT_EXPECTED;
-	return faults[sim_random(sim, G_N_ELEMENTS(faults))];
+	SimFault fault;
+
+	if (sim_once_in(sim, 4) && quorum_is_calm(sim))
+		return sim_once_in(sim, 2) ? SIM_FAULT_NODELIST : SIM_FAULT_EXPECTED;
+	do
+		fault = faults[sim_random(sim, G_N_ELEMENTS(faults))];
+	while (!occurs(sim, fault));
+	return fault;
+}
+
+/* The node's next change is to reach nobody but itself (end_duel()). */
+static bool begin_duel(SimNode *node)
+{
+	if (node->replica && !node->paused && replica_writable(node->replica) == 0) {
+		node->sim->duel = 1U << node->index;
+		sim_schedule(node->sim, SIM_EVENT_BURST, node->index, 0);
+	}
+	/* It counts when it comes to that. */
+	return false;
 }
 
 static bool inject(Sim *sim, SimFault fault)
 {
 	SimNode *node = random_node(sim);
 
+	if (!occurs(sim, fault))
+		return false;
 	switch (fault) {
 	case SIM_FAULT_PARTITION:
 		if (sim_once_in(sim, 2))
@@ -229,10 +268,24 @@ static bool inject(Sim *sim, SimFault fault)
 		return quorum_change_nodelist(sim);
 	case SIM_FAULT_EXPECTED:
 		return quorum_lower_expected(sim);
+	case SIM_FAULT_DUEL:
+		return begin_duel(node);
+	case SIM_FAULT_AMBUSH:
+	case SIM_FAULT_FREEZE:
 	case SIM_N_FAULTS:
 		break;
 	}
 	g_assert_not_reached();
+}
+
+/* Something has gone wrong: clients take notice, and the replicas have some time to sort it out, or
+ * nothing would ever begin that could be broken. */
+static void count_fault(Sim *sim, SimFault fault)
+{
+	client_excite(sim);
+	sim->peace_ms = sim->now_ms + (int64_t)sim_random(sim, sim->character.peace_ms_max);
+	sim->figures.faults[fault]++;
+	sim_log(sim, "fault: %s", sim_fault_to_string(fault));
 }
 
 void fault_step(Sim *sim)
@@ -241,21 +294,135 @@ void fault_step(Sim *sim)
 
 	if (sim->truce_ms)
 		return;
+	recover_some(sim);
 	fault = sim->word ? gentle_fault(sim) : any_fault(sim);
-	if (!inject(sim, fault))
+	if (inject(sim, fault))
+		count_fault(sim, fault);
+}
+
+void fault_shock(SimNode *node)
+{
+	Sim *sim = node->sim;
+
+	if (sim->truce_ms || sim->word)
 		return;
-	client_excite(sim);
-	sim->figures.faults[fault]++;
-	sim_log(sim, "fault: %s", sim_fault_to_string(fault));
+	if (sim_once_in(sim, 3))
+		node = random_node(sim);
+	switch (sim_random(sim, 4)) {
+	case 0:
+		if (!occurs(sim, SIM_FAULT_POWER) || !crash(node, true))
+			return;
+		count_fault(sim, SIM_FAULT_POWER);
+		break;
+	case 1:
+		(void)isolate(node);
+		count_fault(sim, SIM_FAULT_PARTITION);
+		break;
+	default:
+		fault_step(sim);
+	}
+}
+
+static bool is_shocked(Sim *sim, uint64_t once_in)
+{
+	return !sim->healing && !sim->truce_ms && !sim->word && sim->now_ms >= sim->peace_ms &&
+	       sim_once_in(sim, once_in);
 }
 
 void fault_provoke(SimNode *node)
 {
 	Sim *sim = node->sim;
 
-	client_excite(sim);
-	if (!sim->healing && sim_once_in(sim, sim->character.shock_once_in))
+	if (node->replica->state >= REPLICA_STATE_PROMISING &&
+		is_shocked(sim, sim->character.shock_once_in))
 		sim_schedule(sim, SIM_EVENT_SHOCK, node->index, (int64_t)sim_random(sim, 12));
+}
+
+/* Only the sender keeps its changes; the others go on without it, together with whoever was alone
+ * until now.  Logs that end in ever different entries of few epochs come of this. */
+static void end_duel(SimNode *node)
+{
+	Sim *sim = node->sim;
+
+	sim->duel = 0;
+	bus_hurry(node);
+	(void)isolate(node);
+	/* What it has not been told the outcome of, it would send again. */
+	if (sim_once_in(sim, 2))
+		(void)crash_at_call(node);
+	count_fault(sim, SIM_FAULT_DUEL);
+	sim->eager = 0;
+}
+
+/* Only one node takes the message; those who would have come next are cut off, or die. */
+static void ambush(SimNode *sender)
+{
+	Sim *sim = sender->sim;
+	SimNode *receiver = random_node(sim);
+
+	if (receiver->ring != sender->ring)
+		return;
+	bus_hurry(receiver);
+	receiver->cell = SIM_NODES_MAX + 1 + receiver->index;
+	bus_network_changed(sim);
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (&sim->nodes[i] != receiver && sim->nodes[i].replica && sim_once_in(sim, 4))
+			node_crash(&sim->nodes[i], sim_once_in(sim, 2));
+	sim_log(sim, "only node %u gets a message of node %u", receiver->id, sender->id);
+	count_fault(sim, SIM_FAULT_AMBUSH);
+}
+
+/* All but one stand still when a message has arrived; that one goes on for a while, until it is cut
+ * off and the others die where they stand. */
+static void freeze(SimNode *sender)
+{
+	Sim *sim = sender->sim;
+	SimNode *survivor = random_node(sim);
+
+	if (survivor == sender || survivor->ring != sender->ring || !survivor->replica ||
+		survivor->paused)
+		return;
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		SimNode *node = &sim->nodes[i];
+
+		if (node != survivor && node->replica && !node->paused)
+			node_pause(node);
+	}
+	bus_hurry(survivor);
+	sim_schedule(sim, SIM_EVENT_BURST, survivor->index, (int64_t)sim_random(sim, 5));
+	sim_schedule(sim, SIM_EVENT_SPRING, survivor->index, 5 + (int64_t)sim_random(sim, 60));
+	count_fault(sim, SIM_FAULT_FREEZE);
+}
+
+void fault_spring(SimNode *survivor)
+{
+	Sim *sim = survivor->sim;
+
+	if (sim->truce_ms || sim->word)
+		return;
+	(void)isolate(survivor);
+	sim->eager = 1;
+	sim->busy = ~(1U << survivor->index);
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (sim->nodes[i].paused && !sim_once_in(sim, 6))
+			node_crash(&sim->nodes[i], sim_once_in(sim, 2));
+}
+
+void fault_ambush(SimNode *sender, GBytes *message)
+{
+	Sim *sim = sender->sim;
+	const uint8_t *bytes = g_bytes_get_data(message, NULL);
+	/* Some promise lets an epoch begin; of the others there are many. */
+	uint64_t once_in = sim->character.shock_once_in * (bytes[1] == WIRE_PROMISE ? 1 : 50);
+
+	if (sim->healing || sim->truce_ms || sim->word)
+		return;
+	if (bytes[1] == WIRE_OPS && sim->duel & 1U << sender->index)
+		end_duel(sender);
+	else if (occurs(sim, SIM_FAULT_AMBUSH) && is_shocked(sim, once_in))
+		ambush(sender);
+	else if (occurs(sim, SIM_FAULT_FREEZE) && is_shocked(sim, once_in))
+		freeze(sender);
 }
 
 static void heal_node(SimNode *node)

@@ -65,6 +65,7 @@ void node_stop(SimNode *node, bool power)
 {
 	sim_log(node->sim, "node %u: %s", node->id, power ? "power is gone" : "killed");
 	if (node->replica) {
+		/* Its corosync still sends what it has taken. */
 		sim_disk_crash(node, power);
 		node->replica = replica_free(node->replica);
 		bus_leave(node);
@@ -126,6 +127,9 @@ static void handle_event(SimNode *node, const SimEvent *event)
 		break;
 	case SIM_EVENT_QUORUM:
 		quorum_tell(node);
+		break;
+	case SIM_EVENT_BURST:
+		client_burst(node);
 		break;
 	case SIM_EVENT_CLIENT:
 		client_step(node);
