@@ -18,7 +18,6 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/fileutil.h"
 #include "base/log.h"
 #include "base/macro.h"
 
@@ -483,7 +482,6 @@ static int listen_at(const char *path, int *ret_fd)
 int ipc_server_new(const char *path, const IpcHandler *handler, IpcServer **ret, GError **err)
 {
 	g_autoptr(IpcServer) server = g_new0(IpcServer, 1);
-	g_autofree char *directory = g_path_get_dirname(path);
 	const struct group *group = getgrnam(GROUP_NAME);
 	int r;
 
@@ -493,9 +491,7 @@ int ipc_server_new(const char *path, const IpcHandler *handler, IpcServer **ret,
 	server->fd = -1;
 	server->group = group ? group->gr_gid : NO_GROUP;
 	server->clients = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, client_free);
-	r = file_mkdir_all(directory, 0755);
-	if (r == 0)
-		r = listen_at(path, &server->fd);
+	r = listen_at(path, &server->fd);
 	if (r < 0)
 		return err_set_errno(err, r, "cannot listen at '%s'", path);
 	server->path = g_strdup(path);

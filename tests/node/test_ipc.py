@@ -31,7 +31,12 @@ class Served(Store):
         return [*super().argv(), "--socket", str(self.socket)]
 
     def start(self):
-        super().start()
+        # As its unit has it.
+        before = os.umask(0o077)
+        try:
+            super().start()
+        finally:
+            os.umask(before)
         wait_for(self.socket.exists)
         return self
 
