@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "agent/api/storewatch.h"
 #include "agent/api/task.h"
 #include "agent/ct/ctfile.h"
 #include "base/clock.h"
@@ -21,6 +22,5 @@ typedef struct Agent {
 	TaskSet *tasks;
 	unsigned n_calls;
 	unsigned n_streams;
-	unsigned
-		quorum_source; /* Waits for quorum before it cleans up (recovery.h); 0: does not. */
+	StoreWatch *watch; /* Waits for quorum before it cleans up (recovery.h); NULL: does not. */
 } Agent;

@@ -88,25 +88,22 @@ static void begin(Agent *agent)
 	start_all(agent);
 }
 
-static gboolean on_quorum_timeout(gpointer data)
+static void on_store_changed(void *data)
 {
 	Agent *agent = data;
 
 	if (quorum_require(NULL) < 0)
-		return G_SOURCE_CONTINUE;
-	agent->quorum_source = 0;
+		return;
+	agent->watch = store_watch_free(agent->watch);
 	begin(agent);
-	return G_SOURCE_REMOVE;
 }
 
-/* The store tells by its file only, so it is read once a second, for as long as there is something that
- * waits for quorum. */
 static void wait_for_quorum(Agent *agent)
 {
-	if (agent->quorum_source)
+	if (agent->watch)
 		return;
 	log_notice("Cleaning up and starting containers wait for quorum");
-	agent->quorum_source = g_timeout_add_seconds(1, on_quorum_timeout, agent);
+	agent->watch = store_watch_new(on_store_changed, agent);
 }
 
 void recovery_start(Agent *agent, const char *type, unsigned vmid, const char *upid)
@@ -135,7 +132,5 @@ void recovery_end(Agent *agent)
 {
 	assert(agent);
 
-	if (agent->quorum_source)
-		g_source_remove(agent->quorum_source);
-	agent->quorum_source = 0;
+	agent->watch = store_watch_free(agent->watch);
 }

@@ -250,6 +250,21 @@ def test_a_container_starts_again_after_a_power_cut(lab, n2):
     assert n2.ok(["pct", "exec", "100", "--", "cat", "/root/kept"]) == "kept\n"
 
 
+def test_containers_start_at_boot_as_soon_as_there_is_quorum(lab, n3):
+    create(n3, 100, lab.busybox, "--onboot", "1", "--start", "1")
+    with lab.locked():
+        lab.partition(["n1,n2", "|", "n3"])
+    n3.power_off()
+    n3.power_on()
+    wait_for(lambda: n3.services()["atolld"]["state"] == "ready", 30, "the agent")
+    time.sleep(3)
+    assert status(n3, 100) == "stopped"
+    with lab.locked():
+        lab.heal()
+    lab.wait_formed()
+    wait_for(lambda: status(n3, 100) == "running", 30, "the container", every=0.5)
+
+
 def agent_pid(node):
     return node.services()["atolld"]["pid"]
 

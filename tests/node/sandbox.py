@@ -57,6 +57,7 @@ class Sandbox:
         children = Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()
         self.pid = int(children[0])
         self.agent = None
+        self.store = None
         self.set_quorate(1)
         self.write("/etc/pve/.vmlist", json.dumps({"version": 1}))
 
@@ -113,6 +114,22 @@ class Sandbox:
         ended = self.agent.wait(timeout=20)
         if number == signal.SIGTERM:
             assert ended == 0, self.log()
+
+    def start_store(self):
+        """A store that clients reach, with a mount of its own: what /etc/pve shows stays ours."""
+        with open(self.top / "store.log", "a", encoding="utf-8") as log:
+            self.store = subprocess.Popen(self.command(
+                [self.build / "atoll-cfs", "--local", "--mount", "/run/store", "--db",
+                 "/run/store.db", "--socket", "/run/atoll/store.sock"]), stdout=log, stderr=log)
+        wait_for(self.root("/run/atoll/store.sock").exists, "the store's socket")
+
+    def kill_store(self):
+        for pid in self.pids("atoll-cfs"):
+            self.run(["kill", "-9", pid])
+        if self.store:
+            self.store.wait(timeout=20)
+        self.store = None
+        self.root("/run/atoll/store.sock").unlink(missing_ok=True)
 
     def log(self):
         return (self.top / "agent.log").read_text(errors="replace")

@@ -437,11 +437,17 @@ def test_recovery_and_start_at_boot_wait_for_quorum(node):
         node.task_end(upid)
         time.sleep(1.5)
         assert node.get("/nodes/n1/tasks", source="all", typefilter="recover", vmid=151) == []
+        node.start_store()
+        time.sleep(0.5)
+        assert node.get("/nodes/n1/tasks", source="all", typefilter="recover", vmid=151) == []
+        node.kill_store()
         node.set_quorate(1)
+        node.start_store()
         wait_for(lambda: node.get("/nodes/n1/tasks", typefilter="recover", vmid=151), "the recovery")
         wait_for(lambda: len(node.root("/var/log/pve/tasks/index").read_text().split(":startall:"))
                  == boots + 1, "the start of all containers")
     finally:
+        node.kill_store()
         node.set_quorate(1)
         node.root("/etc/pve/nodes/n1/lxc/151.conf").unlink()
 
