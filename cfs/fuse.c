@@ -454,7 +454,10 @@ StoreFs *storefs_free(StoreFs *fs)
 		g_source_remove(fs->overdue_source);
 	if (fs->parked_source)
 		g_source_remove(fs->parked_source);
+	if (fs->patience_source)
+		g_source_remove(fs->patience_source);
 	abandon_requests(fs);
+	deferred_abandon(&fs->blocked);
 	while (fs->inval && !inval_stop(fs->inval)) {
 		serve(fs);
 		g_usleep(STOP_POLL_US);

@@ -320,7 +320,7 @@ static int truncate_request(
 	if (r < 0)
 		return r;
 	if ((!handle || !handle->writes) &&
-		nodes_open(fs->nodes, node, file->gone ? NULL : file->data, true,
+		nodes_open(fs->nodes, node, file->gone ? NULL : file->data, NODE_WRITES_NOW,
 			fuse_req_ctx(req)->pid) == NODE_STALE)
 		return -ESTALE;
 

@@ -10,6 +10,10 @@
 #include "base/macro.h"
 #include "cfs/fuse_private.h"
 
+/* How long an open for writing waits for readers whose thread cannot be recognised.  They close such
+ * small files at once, unless they do not get to run. */
+#define PATIENCE_MS 2000
+
 /* --- Handles ---------------------------------------------------------------------------------- */
 
 Handle *handle_of(const struct fuse_file_info *fi)
@@ -120,18 +124,21 @@ static int open_made(StoreFs *fs, Made made, int flags, Handle **ret)
 	return 0;
 }
 
-static int open_file(StoreFs *fs, Node *node, int flags, pid_t thread, Handle **ret)
+/* -EAGAIN: the request has to wait for readers; waited: has done so for long enough. */
+static int open_file(StoreFs *fs, Node *node, int flags, bool waited, pid_t thread, Handle **ret)
 {
 	OpenFile *file = open_file_find(fs, node->inode);
-	bool writes = flags_write(flags);
-	int r = writes ? fs_writable(fs) : 0;
+	NodeAccess access = NODE_READS;
+	int r = flags_write(flags) ? fs_writable(fs) : 0;
 	NodeOpen how;
 
 	if (r < 0)
 		return r;
-	how = nodes_open(fs->nodes, node, file->gone ? NULL : file->data, writes, thread);
-	if (how == NODE_STALE)
-		return -ESTALE;
+	if (flags_write(flags))
+		access = waited ? NODE_WRITES_NOW : NODE_WRITES;
+	how = nodes_open(fs->nodes, node, file->gone ? NULL : file->data, access, thread);
+	if (how == NODE_STALE || how == NODE_BUSY)
+		return how == NODE_STALE ? -ESTALE : -EAGAIN;
 
 	*ret = handle_new(fs, file, node, how, flags);
 	/* Before the kernel makes the length zero.  It has this inode in use until it gets the
@@ -139,6 +146,39 @@ static int open_file(StoreFs *fs, Node *node, int flags, pid_t thread, Handle **
 	if (flags & O_TRUNC)
 		inval_inode_now(fs->inval, node->number);
 	return 0;
+}
+
+/* Lets those in who wait for readers to close a file; some may wait on. */
+static void run_blocked(StoreFs *fs)
+{
+	GQueue blocked = fs->blocked;
+
+	g_queue_init(&fs->blocked);
+	deferred_run(&blocked);
+}
+
+static gboolean on_patience_ends(gpointer data)
+{
+	StoreFs *fs = data;
+
+	fs->patience_source = 0;
+	fs->patience_ended = true;
+	run_blocked(fs);
+	fs->patience_ended = false;
+	return G_SOURCE_REMOVE;
+}
+
+static void block(fuse_req_t req, fuse_ino_t number, const struct fuse_file_info *fi)
+{
+	StoreFs *fs = fs_of(req);
+
+	if (fs->stopping) {
+		(void)fuse_reply_err(req, EIO);
+		return;
+	}
+	(void)defer(&fs->blocked, req, run_open, number, NULL, fi);
+	if (!fs->patience_source)
+		fs->patience_source = g_timeout_add(PATIENCE_MS, on_patience_ends, fs);
 }
 
 void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
@@ -157,7 +197,12 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 	if (made_is_number(number))
 		r = open_made(fs, (Made)(number - NUMBER_MADE), fi->flags, &handle);
 	else if (node && node->inode != 0)
-		r = open_file(fs, node, fi->flags, fuse_req_ctx(req)->pid, &handle);
+		r = open_file(
+			fs, node, fi->flags, fs->patience_ended, fuse_req_ctx(req)->pid, &handle);
+	if (r == -EAGAIN) {
+		block(req, number, fi);
+		return;
+	}
 	if (r < 0) {
 		(void)fuse_reply_err(req, -r);
 		return;
@@ -362,6 +407,8 @@ void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 	(void)fuse_reply_err(req, 0);
 	if (request)
 		request_submit_content(request);
+	if (!g_queue_is_empty(&fs->blocked))
+		run_blocked(fs);
 }
 
 /* --- Barriers --------------------------------------------------------------------------------- */

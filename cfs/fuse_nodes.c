@@ -199,17 +199,18 @@ static NodeOpen refuse(Nodes *nodes, pid_t thread, bool writes)
 }
 
 static NodeOpen open_to_write(
-	Nodes *nodes, Node *node, const GBytes *data, bool refused, pid_t thread)
+	Nodes *nodes, Node *node, const GBytes *data, bool refused, bool waits, pid_t thread)
 {
 	Family *family = find_family(nodes, node->inode);
 
-	if (!refused && (!data || node->n_cached > 0 || node->use == NODE_USE_READERS))
+	if (!refused && thread != 0 &&
+		(!data || node->n_cached > 0 || node->use == NODE_USE_READERS))
 		return refuse(nodes, thread, true);
 
 	node->use = NODE_USE_WRITERS;
 	if (family && family->current == node)
 		family->current = NULL;
-	return NODE_DIRECT;
+	return thread == 0 && waits && node->n_cached > 0 ? NODE_BUSY : NODE_DIRECT;
 }
 
 static NodeOpen open_to_read(
@@ -221,19 +222,20 @@ static NodeOpen open_to_read(
 
 	if (right && node->data && node->use != NODE_USE_WRITERS)
 		return NODE_CACHED;
-	return refusal ? NODE_DIRECT : refuse(nodes, thread, false);
+	return refusal || thread == 0 ? NODE_DIRECT : refuse(nodes, thread, false);
 }
 
-NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, bool writes, pid_t thread)
+NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, NodeAccess access, pid_t thread)
 {
 	g_autofree Refusal *refusal = NULL;
 	NodeOpen how;
 
 	(void)g_hash_table_steal_extended(
 		nodes->refusals, GINT_TO_POINTER(thread), NULL, (gpointer *)&refusal);
-	how = writes ? open_to_write(nodes, node, data, refusal != NULL, thread)
-		     : open_to_read(nodes, node, data, refusal, thread);
-	if (how == NODE_STALE)
+	how = access == NODE_READS ? open_to_read(nodes, node, data, refusal, thread)
+				   : open_to_write(nodes, node, data, refusal != NULL,
+					     access == NODE_WRITES, thread);
+	if (how == NODE_STALE || how == NODE_BUSY)
 		return how;
 	node->n_handles++;
 	if (how == NODE_CACHED)
@@ -243,7 +245,7 @@ NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, bool writes, pid_t t
 
 void nodes_close(Nodes *nodes, Node *node, NodeOpen how)
 {
-	assert(how != NODE_STALE);
+	assert(how == NODE_CACHED || how == NODE_DIRECT);
 	assert(node->n_handles > 0);
 
 	node->n_handles--;

@@ -15,6 +15,11 @@
  * name is looked up again (a bind mount of the file itself, a descriptor opened anew by way of /proc)
  * the same thread comes back with the same number: it is let in, without cached pages.
  *
+ * Threads of foreign process namespaces have no number (0) and are not recognised.  Readers among them
+ * are let in without cached pages, and writers are asked to wait until those with cached pages have
+ * closed the file, which no others can open any more.  A writer need not wait for ever: at worst a
+ * reader finds its file shorter than it is, for the moment in which the writer opens it.
+ *
  * Pure: knows neither tree nor kernel. */
 
 #include <stdbool.h>
@@ -64,13 +69,20 @@ void nodes_bind(Nodes *nodes, Node *node, uint64_t inode);
 
 typedef enum NodeOpen {
 	NODE_STALE,  /* Refused: to be answered with ESTALE. */
+	NODE_BUSY,   /* To be tried again when node->n_cached is 0, or with NODE_WRITES_NOW. */
 	NODE_CACHED, /* Reads node->data, which the kernel may keep. */
 	NODE_DIRECT, /* Reads and writes the file as it is now; nothing may be kept. */
 } NodeOpen;
 
+typedef enum NodeAccess {
+	NODE_READS,
+	NODE_WRITES,
+	NODE_WRITES_NOW, /* Has waited long enough: is not NODE_BUSY. */
+} NodeAccess;
+
 /* A thread opens a node; data: the content of its file now, NULL when that is gone.  nodes_close()
- * must follow unless it is refused. */
-NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, bool writes, pid_t thread);
+ * must follow for NODE_CACHED and NODE_DIRECT. */
+NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, NodeAccess access, pid_t thread);
 void nodes_close(Nodes *nodes, Node *node, NodeOpen how);
 
 /* The kernel forgets n look-ups.  A node without look-ups and handles is freed. */

@@ -108,6 +108,9 @@ struct StoreFs {
 	GHashTable *requests;  /* Set of Request*: waiting for their answer. */
 	GQueue parked;         /* Of those with a result: waiting for the kernel to be told. */
 	guint parked_source;   /* 0: none. */
+	GQueue blocked;        /* Of Deferred*: opens for writing that wait for readers. */
+	guint patience_source; /* Ends that; 0: none waits. */
+	bool patience_ended;
 	uint64_t n_reads;
 };
 

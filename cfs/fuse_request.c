@@ -319,7 +319,8 @@ static void change_orphan(Request *request)
 		return;
 	}
 	content = g_malloc0(size + 1);
-	memcpy(content, old, MIN(old_size, size));
+	if (MIN(old_size, size) > 0)
+		memcpy(content, old, MIN(old_size, size));
 	if (data_size > 0)
 		memcpy(content + offset, data, data_size);
 	g_bytes_unref(file->data);

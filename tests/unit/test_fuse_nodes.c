@@ -55,8 +55,8 @@ static void readers_cache_what_is_right(void **state)
 	Fixture *f = *state;
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, READER);
 
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_CACHED);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER + 1), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER + 1), NODE_CACHED);
 	assert_int_equal(node->n_cached, 2);
 	nodes_close(f->nodes, node, NODE_CACHED);
 	assert_int_equal(node->n_cached, 1);
@@ -67,9 +67,9 @@ static void a_reader_of_what_has_changed_is_sent_to_the_new_content(void **state
 	Fixture *f = *state;
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, READER), *told;
 
-	assert_int_equal(nodes_open(f->nodes, node, f->new, false, READER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->new, NODE_READS, READER), NODE_STALE);
 	told = nodes_lookup(f->nodes, INODE, f->new, READER);
-	assert_int_equal(nodes_open(f->nodes, told, f->new, false, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, told, f->new, NODE_READS, READER), NODE_CACHED);
 }
 
 static void what_was_right_at_the_second_look_up_will_do(void **state)
@@ -78,10 +78,10 @@ static void what_was_right_at_the_second_look_up_will_do(void **state)
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, READER), *told;
 	g_autoptr(GBytes) newest = g_bytes_new("newest", 6);
 
-	assert_int_equal(nodes_open(f->nodes, node, f->new, false, READER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->new, NODE_READS, READER), NODE_STALE);
 	told = nodes_lookup(f->nodes, INODE, f->new, READER);
-	assert_int_equal(nodes_open(f->nodes, told, newest, false, READER), NODE_CACHED);
-	assert_int_equal(nodes_open(f->nodes, told, newest, false, READER + 1), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, told, newest, NODE_READS, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, told, newest, NODE_READS, READER + 1), NODE_STALE);
 }
 
 static void where_no_name_is_looked_up_the_second_try_is_let_in(void **state)
@@ -90,13 +90,29 @@ static void where_no_name_is_looked_up_the_second_try_is_let_in(void **state)
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, READER);
 
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(nodes_open(f->nodes, node, f->new, false, READER), NODE_STALE);
-		assert_int_equal(nodes_open(f->nodes, node, f->new, false, READER), NODE_DIRECT);
+		assert_int_equal(
+			nodes_open(f->nodes, node, f->new, NODE_READS, READER), NODE_STALE);
+		assert_int_equal(
+			nodes_open(f->nodes, node, f->new, NODE_READS, READER), NODE_DIRECT);
 	}
-	assert_int_equal(nodes_open(f->nodes, node, NULL, true, WRITER), NODE_STALE);
-	assert_int_equal(nodes_open(f->nodes, node, NULL, true, WRITER), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, node, NULL, NODE_WRITES, WRITER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, NULL, NODE_WRITES, WRITER), NODE_DIRECT);
 	assert_int_equal(node->n_cached, 0);
 	assert_int_equal(node->n_handles, 3);
+}
+
+static void threads_without_a_number_are_never_refused(void **state)
+{
+	Fixture *f = *state;
+	Node *node = nodes_lookup(f->nodes, INODE, f->old, 0);
+
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, 0), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->new, NODE_READS, 0), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, 0), NODE_BUSY);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES_NOW, 0), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, 0), NODE_DIRECT);
+	nodes_close(f->nodes, node, NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, 0), NODE_DIRECT);
 }
 
 static void a_writer_among_readers_gets_a_number_of_its_own(void **state)
@@ -104,16 +120,16 @@ static void a_writer_among_readers_gets_a_number_of_its_own(void **state)
 	Fixture *f = *state;
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, READER), *told;
 
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_CACHED);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, true, WRITER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, WRITER), NODE_STALE);
 	told = nodes_lookup(f->nodes, INODE, f->old, WRITER);
 	assert_ptr_not_equal(told, node);
 
 	/* A reader that finds that number under the name is sent away before it can share it. */
-	assert_int_equal(nodes_open(f->nodes, told, f->old, false, READER), NODE_STALE);
-	assert_int_equal(nodes_open(f->nodes, told, f->old, true, WRITER), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, told, f->old, NODE_READS, READER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, told, f->old, NODE_WRITES, WRITER), NODE_DIRECT);
 	assert_ptr_equal(nodes_lookup(f->nodes, INODE, f->old, READER), node);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_CACHED);
 }
 
 static void readers_never_open_what_a_writer_had(void **state)
@@ -121,11 +137,11 @@ static void readers_never_open_what_a_writer_had(void **state)
 	Fixture *f = *state;
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, WRITER);
 
-	assert_int_equal(nodes_open(f->nodes, node, f->old, true, WRITER), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, WRITER), NODE_DIRECT);
 	nodes_close(f->nodes, node, NODE_DIRECT);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_STALE);
 	assert_ptr_not_equal(nodes_lookup(f->nodes, INODE, f->old, READER), node);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, true, WRITER), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, WRITER), NODE_DIRECT);
 }
 
 static void writers_are_sent_away_from_where_a_reader_was_sent(void **state)
@@ -133,11 +149,11 @@ static void writers_are_sent_away_from_where_a_reader_was_sent(void **state)
 	Fixture *f = *state;
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, WRITER), *told;
 
-	assert_int_equal(nodes_open(f->nodes, node, f->old, true, WRITER), NODE_DIRECT);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, WRITER), NODE_DIRECT);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_STALE);
 	told = nodes_lookup(f->nodes, INODE, f->old, READER);
-	assert_int_equal(nodes_open(f->nodes, told, f->old, true, WRITER), NODE_STALE);
-	assert_int_equal(nodes_open(f->nodes, told, f->old, false, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, told, f->old, NODE_WRITES, WRITER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, told, f->old, NODE_READS, READER), NODE_CACHED);
 }
 
 static void nodes_live_as_long_as_they_are_known_or_open(void **state)
@@ -147,7 +163,7 @@ static void nodes_live_as_long_as_they_are_known_or_open(void **state)
 	uint64_t number = node->number;
 
 	assert_ptr_equal(nodes_lookup(f->nodes, INODE, f->old, READER), node);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_CACHED);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_CACHED);
 	nodes_forget(f->nodes, number, 2);
 	assert_ptr_equal(nodes_find(f->nodes, number), node);
 	nodes_close(f->nodes, node, NODE_CACHED);
@@ -167,7 +183,7 @@ static void what_is_created_is_the_writers_once_it_has_an_inode(void **state)
 	nodes_bind(f->nodes, node, INODE);
 	assert_ptr_equal(g_ptr_array_index(nodes_of(f->nodes, INODE), 0), node);
 	assert_ptr_not_equal(nodes_lookup(f->nodes, INODE, f->old, READER), node);
-	assert_int_equal(nodes_open(f->nodes, node, f->old, false, READER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, READER), NODE_STALE);
 	nodes_close(f->nodes, node, NODE_DIRECT);
 	nodes_forget(f->nodes, number, 1);
 	assert_null(nodes_find(f->nodes, number));
@@ -185,6 +201,8 @@ int main(void)
 			what_was_right_at_the_second_look_up_will_do, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			where_no_name_is_looked_up_the_second_try_is_let_in, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			threads_without_a_number_are_never_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_writer_among_readers_gets_a_number_of_its_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
