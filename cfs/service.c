@@ -356,7 +356,7 @@ Service *service_free(Service *service)
 		g_source_destroy(service->ticker);
 		g_source_unref(service->ticker);
 	}
-	service->ipc = ipc_server_free(service->ipc);
+	service_ipc_stop(service);
 	(void)replica_free(service->replica);
 	(void)locks_free(service->locks);
 	service_beside_stop(service);

@@ -50,8 +50,10 @@ struct Service {
 	Status *status;         /* These three there are together with the replica. */
 	ClusterLog *log;
 	Events *events;
-	IpcServer *ipc;        /* NULL until mounted. */
-	GPtrArray *lock_waits; /* What its clients wait for of locks. */
+	IpcServer *ipc;         /* NULL until mounted. */
+	GPtrArray *lock_waits;  /* What its clients wait for of locks. */
+	GArray *barrier_askers; /* Who waits for the next barrier. */
+	bool barrier_runs;      /* One is under way. */
 
 	ClusterConf *conf;          /* As told last; NULL: not yet. */
 	bool quorate;               /* By corosync … */
@@ -138,6 +140,7 @@ int service_lock_expire(void *data, uint64_t inode, ChangeToken *token);
 
 /* Lets clients in.  Negative errno with reason. */
 int service_ipc_start(Service *service, GError **err);
+void service_ipc_stop(Service *service);
 
 /* An event for a client (see events_new()). */
 void service_ipc_deliver(void *data, uint64_t subscriber, uint64_t number, const Event *event);

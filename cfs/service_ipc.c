@@ -82,8 +82,7 @@ static void change_answer(ChangeToken *token, int result)
 	Service *service = change->service;
 	IpcAnswer made = {.result = result};
 
-	if (change->request.type == IPC_CHANGE)
-		made.change.version = tree_version(replica_tree(service->replica));
+	made.change.version = tree_version(replica_tree(service->replica));
 	answer(service, &change->peer, &change->request, &made);
 	g_free(change);
 }
@@ -136,9 +135,68 @@ static void on_change(Service *service, const IpcPeer *peer, const IpcRequest *r
 		submit(service, peer, request, g_steal_pointer(&op));
 }
 
+/* --- Barriers --------------------------------------------------------------------------------- */
+
+/* A barrier is an entry of the log, and who only reads may ask for it.  So there is one at a time: all
+ * who ask while it is under way share the next. */
+typedef struct BarrierAsker {
+	IpcPeer peer;
+	IpcRequest request; /* Type and number. */
+} BarrierAsker;
+
+typedef struct Barrier {
+	ChangeToken token; /* First. */
+	Service *service;
+	GArray *askers; /* Of BarrierAsker. */
+} Barrier;
+
+static void barrier_start(Service *service);
+
+static void barrier_answer(ChangeToken *token, int result)
+{
+	Barrier *barrier = (Barrier *)token;
+	Service *service = barrier->service;
+
+	for (unsigned i = 0; i < barrier->askers->len; i++) {
+		const BarrierAsker *asker = &g_array_index(barrier->askers, BarrierAsker, i);
+
+		answer_result(service, &asker->peer, &asker->request, result);
+	}
+	g_array_unref(barrier->askers);
+	g_free(barrier);
+	service->barrier_runs = false;
+	if (service->barrier_askers->len > 0)
+		barrier_start(service);
+}
+
+static void barrier_start(Service *service)
+{
+	Barrier *barrier = g_new0(Barrier, 1);
+	Op *op = op_new(OP_BARRIER, "");
+	int r;
+
+	barrier->token.answer = barrier_answer;
+	barrier->service = service;
+	barrier->askers = service->barrier_askers;
+	service->barrier_askers = g_array_new(FALSE, FALSE, sizeof(BarrierAsker));
+	service->barrier_runs = true;
+	r = service_submit(service, op, &barrier->token);
+	if (r < 0) {
+		(void)op_free(op);
+		barrier_answer(&barrier->token, r);
+	}
+}
+
 static void on_barrier(Service *service, const IpcPeer *peer, const IpcRequest *request)
 {
-	submit(service, peer, request, op_new(OP_BARRIER, ""));
+	const BarrierAsker asker = {
+		.peer = *peer,
+		.request = {.type = request->type, .number = request->number},
+	};
+
+	g_array_append_val(service->barrier_askers, asker);
+	if (!service->barrier_runs)
+		barrier_start(service);
 }
 
 /* --- State ------------------------------------------------------------------------------------ */
@@ -336,11 +394,20 @@ static void on_gone(void *data, uint64_t client)
 	service_ipc_locks_gone(service, client);
 }
 
+void service_ipc_stop(Service *service)
+{
+	service->ipc = ipc_server_free(service->ipc);
+	if (service->barrier_askers)
+		g_array_unref(service->barrier_askers);
+	service->barrier_askers = NULL;
+}
+
 int service_ipc_start(Service *service, GError **err)
 {
 	const IpcHandler handler = {.data = service, .request = on_request, .gone = on_gone};
 
 	if (!service->socket)
 		return 0;
+	service->barrier_askers = g_array_new(FALSE, FALSE, sizeof(BarrierAsker));
 	return ipc_server_new(service->socket, &handler, &service->ipc, err);
 }

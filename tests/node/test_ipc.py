@@ -436,6 +436,17 @@ def test_a_client_that_talks_nonsense_is_disconnected(store, client, garbage):
     assert client("state")["writable"]
 
 
+def test_many_who_ask_for_a_barrier_share_it(store):
+    bare = Bare(store.socket)
+    assert bare.greeting() == 0
+    before = store.view(".store")["commit"]
+    asked = [bare.ask(cfsipc.BARRIER) for _ in range(1000)]
+    answered = [bare.reply() for _ in asked]
+    assert [number for _, _, number, _ in answered] == asked
+    assert {rest for _, _, _, rest in answered} == {bytes(4)}
+    assert store.view(".store")["commit"] - before < 200
+
+
 def test_half_a_request_waits_for_its_rest(store, client):
     bare = Bare(store.socket)
     assert bare.greeting() == 0
