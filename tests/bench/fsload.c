@@ -25,6 +25,7 @@
 
 #define WORKERS_MAX 64
 #define NAMES_MAX   20000
+#define ERRORS_MAX  134 /* Above all errnos of Linux. */
 
 typedef struct Load {
 	const char *tag; /* Begins the names of the files. */
@@ -201,9 +202,10 @@ static int do_watch(Load *load)
 	(void)close(fd);
 	if (got < 0)
 		return -1;
-	errno = got == 0 ? ENODATA : EBADMSG;
+	errno = got == 0 ? ENODATA : EMSGSIZE;
 	if ((size_t)got != load->size)
 		return -1; /* Empty, or a part of it. */
+	errno = EILSEQ;    /* A mixture. */
 	for (size_t at = 16; at + 16 <= load->size; at += 16)
 		if (memcmp(load->data, load->data + at, 16) != 0)
 			return -1;
@@ -252,8 +254,7 @@ static void work(const Work *work, Load *load, unsigned count, double seconds, F
 {
 	uint32_t *times = calloc(count, sizeof(*times));
 	uint64_t begun = now_ns(), end = begun + (uint64_t)(seconds * 1e9), before = begun;
-	unsigned n = 0, failures = 0;
-	int error = 0;
+	unsigned n = 0, failures = 0, by_error[ERRORS_MAX] = {0};
 
 	assert(times);
 
@@ -262,7 +263,7 @@ static void work(const Work *work, Load *load, unsigned count, double seconds, F
 		uint64_t after;
 
 		if (r < 0) {
-			error = errno;
+			by_error[MIN(errno, ERRORS_MAX - 1)]++;
 			failures++;
 		}
 		after = now_ns();
@@ -270,8 +271,10 @@ static void work(const Work *work, Load *load, unsigned count, double seconds, F
 			times[n++] = (uint32_t)((after - before) / 100);
 		before = after;
 	}
-	if (failures)
-		(void)fprintf(stderr, "fsload: %s: %s\n", work->name, strerror(error));
+	for (int error = 0; error < ERRORS_MAX; error++)
+		if (by_error[error])
+			(void)fprintf(stderr, "fsload: %s: %u times: %s\n", work->name,
+				by_error[error], strerror(error));
 	(void)fprintf(out, "%.6f %u", (double)(before - begun) / 1e9, failures);
 	for (unsigned i = 0; i < n; i++)
 		(void)fprintf(out, " %.1f", times[i] / 10.0);
