@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Does one kind of file system work in the current directory, again and again, in some processes at
- * once, and prints how long each piece of it took.  For tests/bench/cfs: an interpreter would take
- * longer than most of what it would measure.
+/* Does one kind of file system work in a directory, again and again, in some processes at once, and
+ * prints how long each piece of it took.  For tests/bench/cfs: an interpreter would take longer than
+ * most of what it would measure.
  *
- *	fsload WORK WORKERS COUNT SECONDS SIZE TAG
+ *	fsload DIRECTORY WORK WORKERS COUNT SECONDS SIZE TAG
  *
  * Each worker ends after COUNT pieces of work, or SECONDS.  Prints a line for each worker: seconds
  * from the common start to its end, failures, then the microseconds of each piece that succeeded. */
@@ -300,10 +300,16 @@ int main(int argc, char **argv)
 	unsigned count;
 	int gate[2];
 
-	if (argc != 7) {
-		(void)fprintf(stderr, "usage: fsload WORK WORKERS COUNT SECONDS SIZE TAG\n");
+	if (argc != 8) {
+		(void)fprintf(
+			stderr, "usage: fsload DIRECTORY WORK WORKERS COUNT SECONDS SIZE TAG\n");
 		return EXIT_FAILURE;
 	}
+	if (chdir(argv[1]) < 0) {
+		perror(argv[1]);
+		return EXIT_FAILURE;
+	}
+	argv++;
 	wanted = work_of(argv[1]);
 	load.workers = (unsigned)atoi(argv[2]);
 	count = (unsigned)atoi(argv[3]);

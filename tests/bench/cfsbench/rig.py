@@ -56,7 +56,7 @@ class Rig:
         self.quick = quick
         self.nodes = lab.nodes
         self.names = (f"d{number}" for number in itertools.count())
-        for tool in ("buswatch", "plainfs"):
+        for tool in ("buswatch", "fsload", "plainfs"):
             for node in self.nodes:
                 node.put(Path(BUILD) / "tests/bench" / tool, f"/root/{tool}")
 
@@ -89,14 +89,21 @@ class Rig:
 
     # --- load -------------------------------------------------------------------------------
 
+    def _inside(self, place):
+        """The node that a place belongs to, and its path there: loads run in the node, since a
+        file system does not see who it is that comes from outside of its namespaces."""
+        _, _, pid, _, *path = place.parts
+        node = next(node for node in self.nodes if node.pid() == int(pid))
+        return node, str(Path("/", *path))
+
     @contextmanager
     def loading(self, work, place, workers=1, count=1000000, seconds=None, size=512, tag="w"):
         """A load that is ready to begin; it ends with the block, also when that is left early."""
-        process = subprocess.Popen(
-            [f"{BUILD}/tests/bench/fsload", work, str(workers), str(count),
+        node, directory = self._inside(place)
+        process = node.popen(
+            ["/root/fsload", directory, work, str(workers), str(count),
              str(self.seconds if seconds is None else seconds), str(size), tag],
-            cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
             if process.stdout.readline() != "ready\n":
                 raise LabError(f"fsload {work} does not start in {place}")

@@ -11,6 +11,8 @@ def one_writer(rig, sample):
     disk, bus = rig.disk_ms(), rig.bus_ms()
     with rig.metered() as spent:
         done = rig.one_writer()
+    # Again afterwards: what else the machine does comes and goes.
+    disk, bus = min(disk, rig.disk_ms()), min(bus, rig.bus_ms())
     changes = len(done.times)
     sample("C: 600 bytes over the bus and back", bus, "ms")
     sample("F: fsync of 4 KiB appended", disk, "ms")
