@@ -236,6 +236,8 @@ static void begin_log(Replica *r)
 		return;
 	}
 	begin_stream(out, OUT_LOG, &first);
+	/* Those of the stream before this one go. */
+	g_ptr_array_set_size(out->entries, 0);
 	out->entry = 0;
 	for (uint64_t index = common + 1; index <= last; index++) {
 		ReplicaEntry *entry =
