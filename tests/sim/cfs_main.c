@@ -115,6 +115,9 @@ static void print_figures(const Progress *progress, unsigned n_findings)
 	       ", failed batches %" G_GUINT64_FORMAT ", repeated entries %" G_GUINT64_FORMAT "\n",
 		total->messages, total->epochs, total->logs, total->trees, total->failed_batches,
 		total->repeated);
+	printf("# locks: taken %" G_GUINT64_FORMAT ", renewed %" G_GUINT64_FORMAT
+	       ", takeovers tried %" G_GUINT64_FORMAT "\n",
+		total->locks, total->renewals, total->takeovers);
 	for (SimFault fault = 0; fault < SIM_N_FAULTS; fault++)
 		printf("# %s: %" G_GUINT64_FORMAT "\n", sim_fault_to_string(fault),
 			total->faults[fault]);
@@ -128,6 +131,7 @@ static bool did_everything(const SimFigures *total)
 			return false;
 	return total->acknowledged > 0 && total->refused > 0 && total->read_only > 0 &&
 	       total->unknown > 0 && total->barriers > 0 && total->logs > 0 && total->trees > 0 &&
+	       total->locks > 0 && total->renewals > 0 && total->takeovers > 0 &&
 	       total->epochs > 0 && total->failed_batches > 0;
 }
 

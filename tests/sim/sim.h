@@ -9,6 +9,7 @@
  *	sim_quorum.c     the nodelist and votequorum, the operator's word
  *	sim_disk.c       databases that lose what was not synced
  *	sim_client.c     clients that change the tree, and what they were told
+ *	sim_lock.c       clients that want locks; no two ever have one
  *	sim_fault.c      the schedule of injuries, and healing
  *	check_*.c        what must hold, a promise a file
  *	cfs_main.c       runs seeds
@@ -25,6 +26,9 @@
 #include "cfs/replica.h"
 
 #define SIM_NODES_MAX 5
+
+/* Locks that clients contend for. */
+#define SIM_LOCKS 2
 
 typedef struct Sim Sim;
 typedef struct SimNode SimNode;
@@ -113,6 +117,12 @@ typedef struct SimItem {
 	uint32_t nodes[SIM_NODES_MAX];
 } SimItem;
 
+/* What a client on a node believes of a lock. */
+typedef struct SimLock {
+	uint64_t token;   /* 0: he has given it up. */
+	int64_t until_ms; /* When he stops believing. */
+} SimLock;
+
 struct SimNode {
 	Sim *sim;
 	unsigned index;
@@ -151,11 +161,16 @@ struct SimNode {
 	uint64_t n_submitted;  /* … and all: the numbers that the replica gives. */
 	uint64_t seen_commit;  /* In this run. */
 	uint64_t seen_version; /* In this run. */
+
+	SimLock locks[SIM_LOCKS]; /* Of its clients, whatever becomes of the process. */
 };
 
 /* What a client asked for, and what became of it. */
 typedef struct SimRequest {
-	Op *op;
+	Op *op;         /* NULL: a renewal … */
+	unsigned lock;  /* … of this lock … */
+	uint64_t token; /* … by its token. */
+	int64_t asked_ms;
 	unsigned node;
 	uint64_t boot;
 	uint64_t seq;
@@ -180,6 +195,9 @@ typedef struct SimFigures {
 	uint64_t epochs;
 	uint64_t messages;
 	uint64_t failed_batches;
+	uint64_t locks;     /* Taken, … */
+	uint64_t renewals;  /* … renewed, … */
+	uint64_t takeovers; /* … tried to be taken over. */
 	uint64_t faults[SIM_N_FAULTS];
 } SimFigures;
 
@@ -353,6 +371,15 @@ void client_excite(Sim *sim);
 void client_burst(SimNode *node);
 void client_answer(SimNode *node, SimRequest *request, int result);
 SimRequest *client_find(Sim *sim, uint32_t id, uint64_t boot, uint64_t seq);
+
+/* --- sim_lock.c ------------------------------------------------------------------------------- */
+
+/* What a client of a lock asks for now; NULL: nothing. */
+Op *lock_make_op(SimNode *node);
+void lock_renew(SimNode *node);
+
+void lock_renewed(SimNode *node, const SimRequest *request, int result);
+void lock_answered(SimNode *node, const SimRequest *request);
 
 /* --- sim_fault.c ------------------------------------------------------------------------------ */
 void fault_step(Sim *sim);

@@ -134,11 +134,15 @@ static Op *copy_op(const Op *op)
 static bool submit(SimNode *node)
 {
 	Sim *sim = node->sim;
-	g_autoptr(Op) op = make_op(sim);
+	g_autoptr(Op) op = sim_once_in(sim, 4) ? lock_make_op(node) : NULL;
 	SimRequest *request = g_new0(SimRequest, 1);
 	int r;
 
+	if (!op)
+		op = make_op(sim);
+
 	request->op = copy_op(op);
+	request->asked_ms = sim->now_ms;
 	request->node = node->index;
 	request->boot = node->boot;
 	request->seq = ++node->n_submitted;
@@ -193,6 +197,8 @@ void client_step(SimNode *node)
 {
 	Sim *sim = node->sim;
 
+	if (!sim->quiet && sim_once_in(sim, 3))
+		lock_renew(node);
 	if (!sim->quiet && !is_idle(node) && replica_writable(node->replica) == 0)
 		submit_up_to(node, 1 + sim_random(sim, sim->character.client_depth));
 }
@@ -213,6 +219,11 @@ void client_answer(SimNode *node, SimRequest *request, int result)
 	request->result = result;
 	request->shown = node->replica->image->commit;
 	node->n_open--;
-	g_ptr_array_add(sim->answered, request);
 	sim_trace(sim, (uint64_t)-result + 1);
+	if (!request->op) {
+		lock_renewed(node, request, result);
+		return;
+	}
+	g_ptr_array_add(sim->answered, request);
+	lock_answered(node, request);
 }
