@@ -269,6 +269,16 @@ GQueue *creation_busy_directory(const StoreFs *fs, uint64_t directory)
 	return wait_for(fs, directory, NULL, NULL);
 }
 
+void creations_give_up(StoreFs *fs, int64_t before_us)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, fs->creations);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		deferred_give_up(&((Creation *)key)->waiting, before_us);
+}
+
 /* --- Opening ---------------------------------------------------------------------------------- */
 
 /* Of a handle and its number the kernel has not been told. */

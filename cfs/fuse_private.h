@@ -244,6 +244,7 @@ typedef struct Deferred Deferred;
 
 struct Deferred {
 	fuse_req_t req;
+	int64_t since_us; /* Monotonic. */
 	void (*run)(Deferred *deferred);
 	fuse_ino_t number;
 	char *name;
@@ -267,6 +268,9 @@ static inline struct fuse_file_info *deferred_fi(Deferred *deferred)
 /* Does what waits in a queue, or refuses it for the end of the file system. */
 void deferred_run(GQueue *queue);
 void deferred_abandon(GQueue *queue);
+
+/* Refuses with EIO those that wait since before a monotonic time. */
+void deferred_give_up(GQueue *queue, int64_t before_us);
 
 /* The queue in which to wait before a file, or one with a node, is looked at, as it is being made empty
  * by a close or is being created; NULL: no need to wait. */
@@ -363,3 +367,6 @@ void creation_destroy(gpointer data);
 GQueue *creation_busy_name(const StoreFs *fs, uint64_t parent, const char *name);
 GQueue *creation_busy_node(const StoreFs *fs, const Node *node);
 GQueue *creation_busy_directory(const StoreFs *fs, uint64_t directory);
+
+/* Refuses with EIO those that wait for a creation since before a monotonic time. */
+void creations_give_up(StoreFs *fs, int64_t before_us);

@@ -74,6 +74,7 @@ Deferred *defer(GQueue *queue, fuse_req_t req, void (*run)(Deferred *deferred), 
 	Deferred *deferred = g_new0(Deferred, 1);
 
 	deferred->req = req;
+	deferred->since_us = g_get_monotonic_time();
 	deferred->run = run;
 	deferred->number = number;
 	deferred->name = g_strdup(name);
@@ -106,6 +107,17 @@ void deferred_abandon(GQueue *queue)
 	Deferred *deferred;
 
 	while ((deferred = g_queue_pop_head(queue))) {
+		(void)fuse_reply_err(deferred->req, EIO);
+		deferred_free(deferred);
+	}
+}
+
+void deferred_give_up(GQueue *queue, int64_t before_us)
+{
+	Deferred *deferred;
+
+	while ((deferred = g_queue_peek_head(queue)) && deferred->since_us < before_us) {
+		(void)g_queue_pop_head(queue);
 		(void)fuse_reply_err(deferred->req, EIO);
 		deferred_free(deferred);
 	}
@@ -215,12 +227,26 @@ static void request_answer(ChangeToken *token, int result)
 		request_end(request, result);
 }
 
+/* Changes that do not end are waited for by those who look at what they change. */
+static void give_up_waiting(StoreFs *fs, int64_t before_us)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, fs->files);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		deferred_give_up(&((OpenFile *)value)->waiting, before_us);
+	creations_give_up(fs, before_us);
+}
+
 static gboolean on_overdue(gpointer data)
 {
 	StoreFs *fs = data;
 	int64_t now_us = g_get_monotonic_time();
 	GHashTableIter iter;
 	gpointer key;
+
+	give_up_waiting(fs, now_us - OVERDUE_US);
 
 	g_hash_table_iter_init(&iter, fs->requests);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {

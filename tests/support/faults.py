@@ -19,10 +19,11 @@ drawn anew each time, and so is how long `run` takes.
     drop A / join A     A leaves the nodelist and loses its database / comes back, empty
     writable A          waits until changes are accepted
     readonly A          waits until changes are refused with EROFS
-    full A              waits until changes are refused with ENOSPC
+    full A              waits until no disk takes changes, and they end with EIO
     settled             waits until everybody accepts changes
 """
 
+import contextlib
 import errno
 import functools
 import os
@@ -378,7 +379,7 @@ class Run:
         self._wait_refused(word, errno.EROFS)
 
     def do_full(self, word):
-        self._wait_refused(word, errno.ENOSPC)
+        self._wait_refused(word, errno.EIO)
 
     def do_settled(self):
         store.wait_writable(self.lab.nodes)
@@ -459,6 +460,9 @@ class Run:
                 self.load.remove()
         except BaseException:
             self.keep_history()
+            # The next scenario may find the lab usable; if not, it says so itself.
+            with contextlib.suppress(Exception):
+                self.mend()
             raise
         finally:
             self.load.kill()
