@@ -117,6 +117,7 @@ def play(lab, scenario, request):
         keep_logs(lab, request.node.nodeid)
         raise
     if problems:
+        print(*problems, sep="\n")
         keep_logs(lab, request.node.nodeid)
     assert not problems, "\n".join(problems)
 

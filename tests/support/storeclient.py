@@ -168,8 +168,9 @@ class Client(threading.Thread):
                      lambda value: self.replace(self.path(register), 0, value))
 
     def temporary(self, value):
-        """A file of this thread's own with the value's content; None when that cannot be had."""
-        path = self.path(f".{self.name}")
+        """A file with the value's content; None when that cannot be had.  Its name is of this
+        operation alone: an earlier one may still be carried out, and take the file away."""
+        path = self.path(f".{value}")
         session = self.root.session
         try:
             self.replace(path, os.O_CREAT, value)
@@ -191,7 +192,11 @@ class Client(threading.Thread):
                               os.fsencode(self.path(register)), flags) < 0:
                 raise OSError(ctypes.get_errno(), "renameat2")
 
-        self.operate(kind, register, None, do)
+        if not self.operate(kind, register, None, do):
+            try:
+                os.unlink(path, dir_fd=self.root.descriptor)
+            except OSError:
+                pass  # It may have been renamed after all, and the directory is removed in the end.
 
     def create(self, register):
         """O_EXCL, then the content through the same descriptor."""
