@@ -88,21 +88,26 @@ void fs_forget_file(StoreFs *fs, OpenFile *file, bool names)
 {
 	const GPtrArray *nodes = nodes_of(fs->nodes, file->inode);
 	const TreeNode *place = tree_by_inode(fs_tree(fs), file->inode);
-	bool named = false;
+	bool named = false, told = false;
+	uint64_t at = 0;
 
 	for (unsigned i = 0; nodes && i < nodes->len; i++) {
 		Node *node = g_ptr_array_index(nodes, i);
 
 		if (!node->kept)
 			continue;
-		file->told_at = inval_inode(fs->inval, node->number, false);
+		at = inval_inode(fs->inval, node->number, false);
 		named = true;
+		/* Of what a writer has open the kernel asks anew by itself. */
+		told = told || node->use != NODE_USE_WRITERS || node->n_cached > 0;
 		if (names)
 			node->kept = false;
 	}
 	if (named && names && place)
-		file->told_at = inval_entry(
+		at = inval_entry(
 			fs->inval, number_of(tree_node_parent(place)), tree_node_name(place));
+	if (told)
+		file->told_at = at;
 }
 
 static void forget_name(StoreFs *fs, uint64_t parent, const char *name)

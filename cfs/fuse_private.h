@@ -51,7 +51,7 @@ typedef struct OpenFile {
 	uint32_t mtime_s;   /* … and its time. */
 	unsigned n_users;   /* Handles, requests under way, and 1 for all its nodes. */
 	unsigned n_writers; /* Handles for writing, and requests that change it without one. */
-	uint64_t told_at;   /* Place of the last notification about it (cfs/inval.h). */
+	uint64_t told_at;   /* Place of the last notification that changes of it wait for. */
 	unsigned n_closing; /* Closed handles, whose truncation is not committed. */
 	bool gone;          /* Removed from the tree; data is all there is. */
 	GBytes *data;       /* Committed content. */
