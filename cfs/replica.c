@@ -611,6 +611,8 @@ void replica_status(const Replica *r, ReplicaStatus *ret)
 		.epoch = r->adopted,
 		.last = image_last(r->image),
 		.commit = r->image->commit,
+		.first = r->image->log_first,
+		.log_bytes = r->image->log_bytes,
 		.view = r->view.counter,
 		.view_node = r->view.node,
 		.need = open ? r->need : 0,

@@ -307,9 +307,11 @@ typedef struct ReplicaCounters {
 typedef struct ReplicaStatus {
 	uint32_t node;
 	ReplicaState state;
-	uint64_t epoch;  /* Adopted. */
-	uint64_t last;   /* Index of the last entry of the log. */
-	uint64_t commit; /* Index of the last entry in the tree. */
+	uint64_t epoch;     /* Adopted. */
+	uint64_t last;      /* Index of the last entry of the log. */
+	uint64_t commit;    /* Index of the last entry in the tree. */
+	uint64_t first;     /* Index of the first entry that we could give to others … */
+	uint64_t log_bytes; /* … and bytes of operations that we keep for that. */
 	uint64_t view; /* Number of the view, counted by the member that announced it; 0: none … */
 	uint32_t view_node; /* … and who that is. */
 	unsigned need;      /* Disks that an entry needs; 0 while no epoch is open. */

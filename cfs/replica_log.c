@@ -467,11 +467,14 @@ void log_release(Replica *r)
 {
 	Image *image = r->image;
 	uint64_t first = log_first_to_keep(r);
+	uint64_t n_bytes = 0;
 
-	if (first - image->log_first <= r->options.log_entries_max / 8)
-		return;
 	for (uint64_t index = image->log_first; index < first; index++)
-		image->log_bytes -= image_entry(image, index)->size;
+		n_bytes += image_entry(image, index)->size;
+	if (first - image->log_first <= r->options.log_entries_max / 8 &&
+		n_bytes <= REPLICA_LOG_BYTES_MAX / 8)
+		return;
+	image->log_bytes -= n_bytes;
 	g_ptr_array_remove_range(image->log, 0, (guint)(first - image->log_first));
 	image->log_first = first;
 }

@@ -266,6 +266,7 @@ GBytes *views_store(const ViewsInput *input)
 	(void)json_object_set_new(
 		root, "state", json_string(replica_state_to_string(status->state)));
 	set_number(root, "epoch", status->epoch);
+	set_number(root, "first", status->first);
 	set_number(root, "last", status->last);
 	set_number(root, "commit", status->commit);
 	set_number(view, "number", status->view);

@@ -5,7 +5,7 @@
 
 #include "base/macro.h"
 
-const TreeLimits replicas_limits = {.file_max = 100, .total_max = 1000, .entries_max = 50};
+const TreeLimits replicas_limits = {.file_max = 1 << 20, .total_max = 8 << 20, .entries_max = 50};
 
 /* --- The world of a replica ------------------------------------------------------------------- */
 

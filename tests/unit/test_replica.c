@@ -583,6 +583,32 @@ static void a_database_that_counts_beyond_reason_is_refused(void **state)
 	assert_null(replica);
 }
 
+static void the_log_that_is_kept_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(GBytes) data =
+		g_bytes_new_take(g_malloc0(replicas_limits.file_max), replicas_limits.file_max);
+
+	set_view(f, 7);
+	settle(f, 7);
+	create_files(f, 7, 0, 1);
+	for (unsigned i = 1; i < 40; i++) {
+		Op *op = op_new(OP_REPLACE, "f0");
+
+		op->data = g_bytes_ref(data);
+		assert_int_equal(
+			replica_submit(f->nodes[0].replica, op, GUINT_TO_POINTER(i + 1)), 0);
+		settle(f, 7);
+		assert_int_equal(f->nodes[0].answers[i], 0);
+	}
+	for (unsigned i = 0; i < N_NODES; i++) {
+		assert_true(status(&f->nodes[i]).log_bytes <= REPLICA_LOG_BYTES_MAX +
+								      REPLICA_LOG_BYTES_MAX / 8 +
+								      2 * replicas_limits.file_max);
+		assert_true(status(&f->nodes[i]).first > 20);
+	}
+}
+
 static void the_log_end_survives_a_restart(void **state)
 {
 	struct fixture *f = *state;
@@ -647,6 +673,7 @@ int main(void)
 		REPLICA_TEST(a_database_that_contradicts_itself_is_refused),
 		REPLICA_TEST(a_database_that_counts_beyond_reason_is_refused),
 		REPLICA_TEST(a_log_that_does_not_hang_together_is_refused),
+		REPLICA_TEST(the_log_that_is_kept_is_bounded),
 		REPLICA_TEST(the_log_end_survives_a_restart),
 	};
 
