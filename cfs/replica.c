@@ -203,12 +203,6 @@ Peer *replica_peer(const Replica *r, uint32_t node)
 	return NULL;
 }
 
-/* Bytes in one piece of a transfer. */
-uint32_t replica_piece_max(const Replica *r)
-{
-	return r->options.piece_max;
-}
-
 /* What a member has sent is not for us to understand. */
 void replica_bad_message(Replica *r, uint32_t sender, int error)
 {
@@ -494,8 +488,8 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	int result;
 
 	assert(options->node != 0);
-	assert(options->piece_max == 0 ||
-		(options->piece_max >= WIRE_LIST_ROW_SIZE && options->piece_max <= WIRE_PIECE_MAX));
+	assert(options->piece_max <= WIRE_PIECE_MAX);
+	assert(options->list_max <= WIRE_LIST_ROWS_MAX);
 	assert(env);
 	assert(image);
 
@@ -509,6 +503,8 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 		r->options.log_entries_max = REPLICA_LOG_ENTRIES_MAX;
 	if (r->options.piece_max == 0)
 		r->options.piece_max = WIRE_PIECE_MAX;
+	if (r->options.list_max == 0)
+		r->options.list_max = WIRE_LIST_ROWS_MAX;
 	r->env = *env;
 	r->state = REPLICA_STATE_OUTSIDE;
 	r->image = g_steal_pointer(&loaded);

@@ -206,6 +206,7 @@ typedef struct ReplicaOptions {
 	TreeLimits limits; /* Beyond them, replica_submit() refuses; each node may have its own. */
 	uint32_t log_entries_max; /* Instead of REPLICA_LOG_ENTRIES_MAX; 0: that. */
 	uint32_t piece_max; /* Bytes in a piece of a transfer; 0: as many as a message takes. */
+	uint32_t list_max;  /* Rows in a list of a transfer; 0: as many as a message takes. */
 } ReplicaOptions;
 
 /* --- Life ------------------------------------------------------------------------------------- */

@@ -203,12 +203,11 @@ static int send_list(Replica *r, uint64_t after)
 	TransferIn *in = r->in;
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
 	WireMessage message = {.type = WIRE_LIST, .view = r->view};
-	uint32_t n_rows_max = replica_piece_max(r) / WIRE_LIST_ROW_SIZE;
 	uint64_t n_hashed = 0;
 
 	if (after != in->listed)
 		return -EBADMSG;
-	while (in->inode < in->inodes->len && message.list.n_rows < n_rows_max &&
+	while (in->inode < in->inodes->len && message.list.n_rows < r->options.list_max &&
 		n_hashed < LIST_HASHED_MAX) {
 		uint64_t inode = g_array_index(in->inodes, uint64_t, in->inode++);
 		const TreeNode *node = tree_by_inode(r->image->tree, inode);

@@ -251,7 +251,6 @@ void replica_set_state(Replica *r, ReplicaState next);
 void replica_send(Replica *r, const WireMessage *message);
 void replica_forget_outgoing(Replica *r);
 Peer *replica_peer(const Replica *r, uint32_t node);
-uint32_t replica_piece_max(const Replica *r);
 void replica_bad_message(Replica *r, uint32_t sender, int error);
 
 /* replica_view.c */

@@ -349,13 +349,13 @@ static void send_piece(Replica *r)
 	TransferOut *out = r->out;
 	WireMessage message = {.type = WIRE_PIECE, .view = r->view, .piece = {.epoch = r->epoch}};
 
-	while (out->buffer->len < replica_piece_max(r) && put_next(r))
+	while (out->buffer->len < r->options.piece_max && put_next(r))
 		;
 	if (out->buffer->len == 0)
 		return;
 	message.piece.number = out->number++;
 	message.piece.bytes = out->buffer->data;
-	message.piece.size = MIN(out->buffer->len, replica_piece_max(r));
+	message.piece.size = MIN(out->buffer->len, r->options.piece_max);
 	message.piece.final = out->state == OUT_IDLE && message.piece.size == out->buffer->len;
 	replica_send(r, &message);
 	g_byte_array_remove_range(out->buffer, 0, (guint)message.piece.size);

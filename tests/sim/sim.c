@@ -315,7 +315,7 @@ static void draw_character(Sim *sim)
 	static const uint64_t detect_ms[] = {1, 10, 30, 100, 1500};
 	/* No fewer than what one event may commit, or check_history() would miss some. */
 	static const uint32_t log_entries[] = {80, 200, 0};
-	static const uint32_t pieces[] = {1000, 8000, 0};
+	static const uint32_t pieces[] = {5000, 20000, 0};
 	SimCharacter *character = &sim->character;
 
 	character->n_faults = 60 + sim_random(sim, 200);
@@ -333,6 +333,7 @@ static void draw_character(Sim *sim)
 			    (unsigned)sim_random(sim, 1U << SIM_N_FAULTS);
 	character->lonely = sim_once_in(sim, 2);
 	character->log_entries_max = log_entries[sim_random(sim, G_N_ELEMENTS(log_entries))];
+	character->list_max = sim_once_in(sim, 2) ? 4 : 0;
 	character->piece_max = pieces[sim_random(sim, G_N_ELEMENTS(pieces))];
 }
 

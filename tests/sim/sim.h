@@ -215,6 +215,7 @@ typedef struct SimCharacter {
 	bool strangers;           /* No node is trusted before it has adopted an epoch. */
 	uint32_t log_entries_max; /* Kept by each node; 0: as many as ever. */
 	uint32_t piece_max;       /* Bytes in a piece of a transfer; 0: as many as ever. */
+	uint32_t list_max;        /* Rows in a list of a transfer; 0: as many as ever. */
 	unsigned faults;          /* Bits of the kinds that occur. */
 	bool lonely;              /* One node stays away while the others heal. */
 } SimCharacter;

@@ -25,7 +25,8 @@ void node_start(SimNode *node)
 	ReplicaOptions options = {.node = node->id,
 		.limits = limits,
 		.log_entries_max = node->sim->character.log_entries_max,
-		.piece_max = node->sim->character.piece_max};
+		.piece_max = node->sim->character.piece_max,
+		.list_max = node->sim->character.list_max};
 	g_autoptr(ReplicaBatch) image = NULL;
 	g_autoptr(GError) err = NULL;
 

@@ -89,7 +89,8 @@ void start(struct node *node, uint64_t boot, const ReplicaBatch *image)
 		.trusted = !node->stranger,
 		.limits = replicas_limits,
 		.log_entries_max = node->f->small ? 8 : 0,
-		.piece_max = node->f->small ? 100 : 0};
+		.piece_max = node->f->small ? 100 : 0,
+		.list_max = node->f->small ? 3 : 0};
 	g_autoptr(ReplicaBatch) empty = replica_batch_new();
 	g_autoptr(GError) err = NULL;
 
