@@ -61,13 +61,12 @@ static const char *const statement_sql[STATEMENT_N] = {
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
-/* Frames of the write-ahead log carry a header of 24 bytes each. */
 static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
 {
 	Store *store = data;
 	int grown = pages > store->wal_pages ? pages - store->wal_pages : pages;
 
-	store->bytes_written += (uint64_t)grown * (PAGE_SIZE + 24);
+	store->bytes_written += (uint64_t)grown * FRAME_SIZE;
 	store->wal_pages = pages;
 	return SQLITE_OK;
 }
@@ -137,6 +136,7 @@ static void close_database(Store *store)
 	store->scalars_known = false;
 	store->log_first = 0;
 	store->wal_pages = 0;
+	store->wal_extended = false;
 	store->synchronous = true;
 }
 
@@ -181,11 +181,13 @@ static int open_database(Store *store, GError **err)
 	if (r < 0)
 		return r;
 	(void)sqlite3_wal_hook(store->db, on_commit, store);
+	/* secure_delete is on in Debian's sqlite, and writes every page that becomes free. */
 	r = store_exec(store,
 		"PRAGMA page_size = " G_STRINGIFY(
 			PAGE_SIZE) ";"
 				   "PRAGMA journal_mode = WAL;"
 				   "PRAGMA synchronous = FULL;"
+				   "PRAGMA secure_delete = FAST;"
 				   "PRAGMA temp_store = MEMORY;"
 				   "PRAGMA journal_size_limit = 16777216;",
 		err);

@@ -69,8 +69,8 @@ int store_salvage(Store *store, ReplicaBatch **ret, unsigned *ret_n_bad, GError 
  * -ENOTRECOVERABLE when fsync failed, after which nobody can tell what is on the disk. */
 int store_write(Store *store, const ReplicaBatch *batch);
 
-/* Copies the write-ahead log into the database file when it has grown long.  To be called after
- * store_write(), when nobody waits. */
+/* Copies the write-ahead log into the database file when it has grown long, or cannot grow.  To be
+ * called after store_write(), when nobody waits. */
 void store_maintain(Store *store);
 
 /* The node id that this database belongs to; 0: not known yet. */

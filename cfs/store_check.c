@@ -22,9 +22,10 @@
 
 /* The head of a write-ahead log, in 32-bit words: magic (its lowest bit: the checksum reads words as
  * big-endian), format, page size, number, two of salt, two of checksum over those before. */
-#define WAL_HEAD_WORDS 8
-#define WAL_HEAD_SIZE  (WAL_HEAD_WORDS * sizeof(uint32_t))
-#define WAL_MAGIC      0x377f0682U
+#define WAL_HEAD_WORDS   8
+#define FRAME_HEAD_WORDS 6
+#define WAL_HEAD_SIZE    (WAL_HEAD_WORDS * sizeof(uint32_t))
+#define WAL_MAGIC        0x377f0682U
 
 /* Of any database; sqlite takes a shorter file for an empty one. */
 #define PAGE_SIZE_MIN 512
@@ -112,6 +113,15 @@ int store_check_quickly(Store *store, GError **err)
 	return check_pages(store, "PRAGMA quick_check(1)", err);
 }
 
+/* A write-ahead log that was made longer and not written yet (store_write.c). */
+static bool is_zero(const uint32_t *words, unsigned n_words)
+{
+	for (unsigned i = 0; i < n_words; i++)
+		if (words[i] != 0)
+			return false;
+	return true;
+}
+
 static bool wal_head_is_valid(const uint32_t *head)
 {
 	uint32_t magic = GUINT32_FROM_BE(head[0]);
@@ -132,7 +142,7 @@ static bool wal_head_is_valid(const uint32_t *head)
 /* The head is synced before anything is put behind it. */
 static int check_wal(const char *wal_path, bool has_database, GError **err)
 {
-	uint32_t head[WAL_HEAD_WORDS];
+	uint32_t head[WAL_HEAD_WORDS + FRAME_HEAD_WORDS] = {0};
 	auto_close int fd = open(wal_path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
@@ -142,10 +152,12 @@ static int check_wal(const char *wal_path, bool has_database, GError **err)
 		return err_set_errno(err, -errno, "cannot read '%s'", wal_path);
 	if (!has_database && st.st_size > 0)
 		return err_set(err, EUCLEAN, "its write-ahead log is there, but the file is empty");
-	if ((size_t)st.st_size <= sizeof(head))
+	if ((size_t)st.st_size <= WAL_HEAD_SIZE)
 		return 0;
-	if (read(fd, head, sizeof(head)) != sizeof(head))
-		return err_set_errno(err, errno ? -errno : -EIO, "cannot read '%s'", wal_path);
+	if (read(fd, head, sizeof(head)) < (ssize_t)WAL_HEAD_SIZE)
+		return err_set(err, EIO, "cannot read '%s'", wal_path);
+	if (is_zero(head, G_N_ELEMENTS(head)))
+		return 0;
 	return wal_head_is_valid(head)
 		       ? 0
 		       : err_set(err, EUCLEAN, "the head of its write-ahead log is damaged");

@@ -20,6 +20,9 @@
 /* Of the database file, in bytes. */
 #define PAGE_SIZE 1024
 
+/* A page in the write-ahead log has a head. */
+#define FRAME_SIZE (PAGE_SIZE + 24)
+
 typedef enum Statement {
 	STATEMENT_BEGIN,
 	STATEMENT_COMMIT,
@@ -50,6 +53,8 @@ struct Store {
 	const char *tree_columns; /* What is read of the table tree, and is in it. */
 	char *kept;               /* What was set aside last; NULL: nothing. */
 	int wal_pages;            /* In the write-ahead log after the last commit. */
+	bool wal_extended;        /* It is as long as it gets. */
+	bool full;                /* The last transaction found the disk full. */
 	uint64_t bytes_written;   /* See store_bytes_written(). */
 };
 

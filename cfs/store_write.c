@@ -10,8 +10,12 @@
 
 #include "cfs/store.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/fileutil.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "cfs/store_private.h"
@@ -243,6 +247,7 @@ int store_write(Store *store, const ReplicaBatch *batch)
 	assert(store->db && batch);
 
 	r = transaction(store, batch->sync, batch_body, batch);
+	store->full = r == -ENOSPC;
 	if (r < 0) {
 		store->scalars_known = false;
 		return r;
@@ -255,16 +260,45 @@ int store_write(Store *store, const ReplicaBatch *batch)
 	return 0;
 }
 
+/* Makes the write-ahead log at once as long as it gets: what is written over costs no change of the
+ * file's length, and no journal of the file system.  To sqlite, zeros are where it ends. */
+static void extend_wal(Store *store)
+{
+	static const char zeros[64 * 1024];
+	const off_t size = (off_t)CHECKPOINT_PAGES * FRAME_SIZE;
+	g_autofree char *wal_path = g_strconcat(store->path, "-wal", NULL);
+	auto_close int fd = open(wal_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	struct stat st;
+	off_t at;
+
+	store->wal_extended = true;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	at = st.st_size;
+	while (at < size && file_write_all(fd, zeros, sizeof(zeros)) == 0)
+		at += (off_t)sizeof(zeros);
+	/* On a full disk it is better off short. */
+	if (at < size)
+		(void)ftruncate(fd, st.st_size);
+	else
+		store->bytes_written += (uint64_t)(at - st.st_size);
+	(void)fdatasync(fd);
+}
+
 void store_maintain(Store *store)
 {
 	int code, log_pages = 0, copied_pages = 0;
 
-	if (store->wal_pages < CHECKPOINT_PAGES)
+	if (!store->wal_extended)
+		extend_wal(store);
+
+	if (store->wal_pages < CHECKPOINT_PAGES && !store->full)
 		return;
 
 	code = sqlite3_wal_checkpoint_v2(
 		store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &copied_pages);
-	if (code != SQLITE_OK && code != SQLITE_BUSY)
+	/* Of a full disk the transaction has told. */
+	if (code != SQLITE_OK && code != SQLITE_BUSY && code != SQLITE_FULL)
 		log_warning("Copying the write-ahead log of '%s' failed: %s", store->path,
 			sqlite3_errmsg(store->db));
 	else if (copied_pages > 0)

@@ -530,6 +530,7 @@ static void reading_does_not_write(void **state)
 
 	add_file(batch, 1, "a", "x");
 	assert_int_equal(store_write(f->store, batch), 0);
+	store_maintain(f->store);
 	written = store_bytes_written(f->store);
 	assert_true(written > 0);
 	loaded = load(f);
@@ -555,6 +556,43 @@ static void small_change_costs_few_bytes(void **state)
 		assert_int_equal(store_write(f->store, batch), 0);
 	}
 	assert_true((store_bytes_written(f->store) - before) / 100 < 8192);
+}
+
+/* A file that is replaced is a page or two, whatever was there before. */
+static void free_pages_are_not_written(void **state)
+{
+	struct fixture *f = *state;
+	g_autofree char *content = g_strnfill(256 * 1024, 'x');
+	g_autoptr(ReplicaBatch) first = batch_with(1), second = batch_with(2);
+	uint64_t before;
+
+	add_file(first, 1, "a", content);
+	assert_int_equal(store_write(f->store, first), 0);
+	before = store_bytes_written(f->store);
+	add_file(second, 1, "a", "small");
+	assert_int_equal(store_write(f->store, second), 0);
+	assert_true(store_bytes_written(f->store) - before < 16384);
+}
+
+/* What is written behind its beginning is found again, though most of it is zeros. */
+static void the_write_ahead_log_has_its_length_from_the_start(void **state)
+{
+	struct fixture *f = *state;
+	g_autofree char *wal = g_strconcat(f->path, "-wal", NULL);
+	g_autoptr(ReplicaBatch) loaded = NULL;
+	struct stat before, after;
+
+	store_maintain(f->store);
+	assert_int_equal(stat(wal, &before), 0);
+	write_some(f);
+	store_maintain(f->store);
+	assert_int_equal(stat(wal, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	crash(f);
+	open_store(f);
+	assert_null(store_kept(f->store));
+	loaded = load(f);
+	assert_int_equal(loaded->rows->len, 50);
 }
 
 static void write_ahead_log_stays_bounded(void **state)
@@ -613,6 +651,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_operators_word_is_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reading_does_not_write, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(small_change_costs_few_bytes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(free_pages_are_not_written, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_write_ahead_log_has_its_length_from_the_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(write_ahead_log_stays_bounded, set_up, tear_down),
 	};
 
