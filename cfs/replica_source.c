@@ -195,6 +195,7 @@ void source_mark(Replica *r, uint64_t inode)
 static void begin_stream(TransferOut *out, OutState state, const StreamItem *first)
 {
 	assert(out->state == OUT_IDLE);
+	assert(out->entries->len == 0);
 
 	out->state = state;
 	out->number = 0;
@@ -236,8 +237,6 @@ static void begin_log(Replica *r)
 		return;
 	}
 	begin_stream(out, OUT_LOG, &first);
-	/* Those of the stream before this one go. */
-	g_ptr_array_set_size(out->entries, 0);
 	out->entry = 0;
 	for (uint64_t index = common + 1; index <= last; index++) {
 		ReplicaEntry *entry =
@@ -351,7 +350,8 @@ static void send_piece(Replica *r)
 
 	while (out->buffer->len < r->options.piece_max && put_next(r))
 		;
-	if (out->buffer->len == 0)
+	/* With nothing to say but that the stream is over, that is said. */
+	if (out->buffer->len == 0 && out->state != OUT_IDLE)
 		return;
 	message.piece.number = out->number++;
 	message.piece.bytes = out->buffer->data;

@@ -78,6 +78,29 @@ static void who_misses_least_is_served_first(void **state)
 	assert_same_trees(&f->nodes[0], &f->nodes[2]);
 }
 
+/* Streams that end with a piece, or just behind one. */
+static void streams_of_any_length_end(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned length = 1; length <= 100; length++) {
+		g_autofree char *path = g_strnfill(length, 'x');
+
+		set_view(f, 3);
+		settle(f, 3);
+		f->nodes[0].answers[0] = 1;
+		assert_int_equal(replica_submit(f->nodes[0].replica, op_new(OP_UNLINK, path),
+					 GUINT_TO_POINTER(1)),
+			0);
+		settle(f, 3);
+		assert_int_equal(f->nodes[0].answers[0], -ENOENT);
+		set_view(f, 7);
+		settle(f, 7);
+		assert_int_equal(status(&f->nodes[2]).state, REPLICA_STATE_ACTIVE);
+		assert_int_equal(status(&f->nodes[2]).last, length);
+	}
+}
+
 /* The third is away for longer than logs reach back. */
 static void be_away_for_long(struct fixture *f)
 {
@@ -305,6 +328,7 @@ int main(void)
 		TRANSFER_TEST(a_member_that_was_away_gets_the_end_of_the_log),
 		TRANSFER_TEST(a_member_that_diverged_keeps_what_is_committed),
 		TRANSFER_TEST(who_misses_least_is_served_first),
+		TRANSFER_TEST_SMALL(streams_of_any_length_end),
 		TRANSFER_TEST_SMALL(a_member_that_was_away_for_long_gets_what_differs),
 		TRANSFER_TEST_SMALL(what_changes_during_a_transfer_is_in_it),
 		TRANSFER_TEST_SMALL(a_source_that_dies_is_followed_by_another),
