@@ -348,7 +348,8 @@ static void send_piece(Replica *r)
 	TransferOut *out = r->out;
 	WireMessage message = {.type = WIRE_PIECE, .view = r->view, .piece = {.epoch = r->epoch}};
 
-	while (out->buffer->len < r->options.piece_max && put_next(r))
+	/* One item more than fits: so it is known which piece is the last one, even when it is full. */
+	while (out->buffer->len <= r->options.piece_max && put_next(r))
 		;
 	/* With nothing to say but that the stream is over, that is said. */
 	if (out->buffer->len == 0 && out->state != OUT_IDLE)
