@@ -314,7 +314,7 @@ static void draw_character(Sim *sim)
 	static const uint64_t disk_ms[] = {2, 5, 20, 80};
 	static const uint64_t detect_ms[] = {1, 10, 30, 100, 1500};
 	/* No fewer than what one event may commit, or check_history() would miss some. */
-	static const uint32_t log_entries[] = {80, 200, 0};
+	static const uint32_t log_entries[] = {150, 300, 0};
 	static const uint32_t pieces[] = {5000, 20000, 0};
 	SimCharacter *character = &sim->character;
 
