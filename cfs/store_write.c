@@ -261,10 +261,12 @@ int store_write(Store *store, const ReplicaBatch *batch)
 }
 
 /* Makes the write-ahead log at once as long as it gets: what is written over costs no change of the
- * file's length, and no journal of the file system.  To sqlite, zeros are where it ends. */
+ * file's length, and no journal of the file system.  To sqlite, zeros are where it ends.  Written in
+ * single pages: the kernel keeps what was written at once as one folio, and charges all of it to each
+ * small write into it. */
 static void extend_wal(Store *store)
 {
-	static const char zeros[64 * 1024];
+	static const char zeros[4096];
 	const off_t size = (off_t)CHECKPOINT_PAGES * FRAME_SIZE;
 	g_autofree char *wal_path = g_strconcat(store->path, "-wal", NULL);
 	auto_close int fd = open(wal_path, O_WRONLY | O_APPEND | O_CLOEXEC);
