@@ -413,9 +413,14 @@ void fs_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 
 /* --- Barriers --------------------------------------------------------------------------------- */
 
-static void submit_barrier(StoreFs *fs, fuse_req_t req)
+/* names: whether the answer may wait until the kernel has forgotten the names that are gone, too.  Who
+ * syncs a directory holds its lock, for which forgetting a name in it waits. */
+static void submit_barrier(StoreFs *fs, fuse_req_t req, bool names)
 {
-	request_submit(request_new(fs, req, finish_result), op_new(OP_BARRIER, ""));
+	Request *request = request_new(fs, req, finish_result);
+
+	request->sees_all = names;
+	request_submit(request, op_new(OP_BARRIER, ""));
 }
 
 /* The empty file of an O_TRUNC or a creation is on the disks; now everything else. */
@@ -426,7 +431,7 @@ static void finish_fsync(Request *request, int result)
 		(void)fuse_reply_err(request->req, -result);
 		return;
 	}
-	submit_barrier(request->fs, request->req);
+	submit_barrier(request->fs, request->req, true);
 }
 
 static void run_fsync(Deferred *deferred)
@@ -446,10 +451,10 @@ void fs_fsync(fuse_req_t req, fuse_ino_t number, int data_only, struct fuse_file
 		submit(content_request(req, fs, handle, handle->creation ? OP_WRITE : OP_REPLACE, 0,
 			finish_fsync));
 	else
-		submit_barrier(fs, req);
+		submit_barrier(fs, req, true);
 }
 
 void fs_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only, struct fuse_file_info *fi)
 {
-	submit_barrier(fs_of(req), req);
+	submit_barrier(fs_of(req), req, false);
 }

@@ -301,6 +301,7 @@ struct Request {
 	bool clears; /* Carries out the truncation of handle. */
 	unsigned n_tries;
 	uint64_t told_at; /* Answered when the kernel has been told this (cfs/inval.h). */
+	bool sees_all;    /* The kernel must be told all that has been applied before. */
 	bool given_up;    /* The caller was told -EIO; what comes concerns nobody any more. */
 	int64_t since_us; /* Monotonic. */
 	uint64_t offset;

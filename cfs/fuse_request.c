@@ -187,9 +187,9 @@ static bool must_wait(Request *request, int result)
 {
 	const OpenFile *file = open_file_find(request->fs, request->inode);
 
-	if (result < 0 || !request->req || request->given_up || !file)
+	if (result < 0 || !request->req || request->given_up || (!file && !request->sees_all))
 		return false;
-	request->told_at = file->told_at;
+	request->told_at = request->sees_all ? inval_place(request->fs->inval) : file->told_at;
 	return !inval_done(request->fs->inval, request->told_at);
 }
 

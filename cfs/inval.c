@@ -177,6 +177,11 @@ uint64_t inval_entry(Inval *inval, uint64_t directory, const char *name)
 	return push(inval, item);
 }
 
+uint64_t inval_place(const Inval *inval)
+{
+	return inval->n_queued;
+}
+
 bool inval_done(Inval *inval, uint64_t place)
 {
 	if (inval->n_done >= place)

@@ -34,6 +34,9 @@ uint64_t inval_inode(Inval *inval, uint64_t number, bool data);
 /* The entry of a name in a directory, be it there or known to be missing. */
 uint64_t inval_entry(Inval *inval, uint64_t directory, const char *name);
 
+/* The place of the last notification. */
+uint64_t inval_place(const Inval *inval);
+
 /* Whether the kernel has been told everything up to a place.  If not, inval_fd() will become readable
  * when it has; inval_acknowledge() makes it unreadable again. */
 bool inval_done(Inval *inval, uint64_t place);

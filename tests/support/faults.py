@@ -204,9 +204,11 @@ class Load:
             path.unlink()
 
     def complaints(self):
-        """What clients said although they had nothing to say."""
-        return [f"{path.name}: {path.read_text()}" for path in sorted(self.logs.glob("*.err"))
-                if path.stat().st_size]
+        """What clients said although they had nothing to say.  One whose power was cut before it
+        began has not begun."""
+        said = {path.name: path.read_text() for path in sorted(self.logs.glob("*.err"))}
+        return [f"{name}: {text}" for name, text in said.items()
+                if text and not text.startswith("nsenter:")]
 
 
 def _see(path):
