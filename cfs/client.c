@@ -70,20 +70,16 @@ static void source_clear(GSource **source)
 
 /* --- The end of a connection ------------------------------------------------------------------ */
 
-static GHashTable *new_pending(void)
-{
-	return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
-}
-
-/* Tells those who wait for answers. */
+/* Tells those who wait for answers.  They may give up others that wait (cfs_client_redirect()), but
+ * nobody can ask while there is no connection, so the table stays as it is. */
 static void fail_pending(CfsClient *client)
 {
-	g_autoptr(GHashTable) pending = client->pending;
 	GHashTableIter iter;
 	void *key, *value;
 
-	client->pending = new_pending();
-	g_hash_table_iter_init(&iter, pending);
+	assert(!client->greeted);
+
+	g_hash_table_iter_init(&iter, client->pending);
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		const Pending *lost = value;
 		const IpcAnswer answer = {
@@ -95,6 +91,7 @@ static void fail_pending(CfsClient *client)
 		if (lost->answer)
 			lost->answer(lost->data, &answer);
 	}
+	g_hash_table_remove_all(client->pending);
 }
 
 static void client_disconnect(CfsClient *client, int reason)
@@ -360,7 +357,7 @@ CfsClient *cfs_client_new(
 	client->retry_ms = RETRY_MIN_MS;
 	client->in = g_byte_array_new();
 	client->out = g_byte_array_new();
-	client->pending = new_pending();
+	client->pending = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	client->subscriptions = g_ptr_array_new();
 	client->watchers = g_ptr_array_new();
 	client_connect_after(client, 0);

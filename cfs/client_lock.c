@@ -72,9 +72,12 @@ static void timer_set(CfsLock *lock, int64_t at_ms, GSourceFunc function)
 	(void)g_source_attach(lock->timer, client_context(lock->client));
 }
 
+/* An answer that is still to come is nobody's: the lock may be freed from now on. */
 static void lock_lose(CfsLock *lock, int reason)
 {
 	timer_clear(lock);
+	cfs_client_redirect(lock->client, lock->request, NULL, NULL);
+	lock->request = 0;
 	lock->state = LOCK_OVER;
 	lock->options.lost(lock->options.data, reason);
 }

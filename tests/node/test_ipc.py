@@ -263,6 +263,9 @@ def test_a_holder_that_cannot_renew_is_told_in_time(store, client):
             store.process.send_signal(signal.SIGCONT)
         assert lost["errno"] == errno.ETIME
         assert lost["at"] - stopped < 3
+        # A renewal that was under way is the last one.
+        client("lock", "ha", "other", 60, 8000)
+        assert not holder.has_more()
 
 
 def test_who_stops_waiting_takes_nothing(client):
