@@ -81,7 +81,8 @@ void service_ipc_cancel(Service *service, const IpcPeer *peer, const IpcRequest 
 	for (unsigned i = 0; i < service->lock_waits->len; i++) {
 		LockWait *wait = g_ptr_array_index(service->lock_waits, i);
 
-		if (wait->client != peer->client || wait->number != request->cancel.number)
+		if (wait->client != peer->client || wait->type != IPC_LOCK ||
+			wait->number != request->cancel.number)
 			continue;
 		wait_answer(wait, &cancelled);
 		wait_cancel(wait);
@@ -91,13 +92,24 @@ void service_ipc_cancel(Service *service, const IpcPeer *peer, const IpcRequest 
 	ipc_server_answer(service->ipc, peer->client, &made);
 }
 
-void service_ipc_locks_gone(Service *service, uint64_t client)
+/* A lock that a client waits for; NULL: none. */
+static LockWait *find_wait(const Service *service, uint64_t client)
 {
-	for (unsigned i = service->lock_waits->len; i > 0; i--) {
-		LockWait *wait = g_ptr_array_index(service->lock_waits, i - 1);
+	for (unsigned i = 0; i < service->lock_waits->len; i++) {
+		LockWait *wait = g_ptr_array_index(service->lock_waits, i);
 
 		/* What frees a lock is done all the same. */
 		if (wait->client == client && wait->type == IPC_LOCK)
-			wait_cancel(wait);
+			return wait;
 	}
+	return NULL;
+}
+
+void service_ipc_locks_gone(Service *service, uint64_t client)
+{
+	LockWait *wait;
+
+	/* Who is next in a queue may be answered by that, so each time the list is another. */
+	while ((wait = find_wait(service, client)))
+		wait_cancel(wait);
 }
