@@ -18,33 +18,11 @@
 
 /* --- Of what the tree has --------------------------------------------------------------------- */
 
-/* Whether a name in a directory is, or lies below, priv or nodes/NAME/priv: its secrets are root's
- * alone. */
-static bool is_private(const Tree *tree, uint64_t parent, const char *name)
-{
-	const TreeNode *up, *grandparent;
-
-	for (;;) {
-		up = parent == TREE_ROOT_INODE ? NULL : tree_by_inode(tree, parent);
-		if (str_equal(name, "priv")) {
-			if (!up)
-				return true;
-			grandparent = tree_by_inode(tree, tree_node_parent(up));
-			if (grandparent && tree_node_inode(grandparent) != TREE_ROOT_INODE &&
-				tree_node_parent(grandparent) == TREE_ROOT_INODE &&
-				str_equal(tree_node_name(grandparent), "nodes"))
-				return true;
-		}
-		if (!up)
-			return false;
-		name = tree_node_name(up);
-		parent = tree_node_parent(up);
-	}
-}
-
 mode_t mode_at(const StoreFs *fs, uint64_t parent, const char *name, bool directory)
 {
-	bool private = is_private(fs_tree(fs), parent, name);
+	g_autofree char *path = tree_dup_path_at(fs_tree(fs), parent, name);
+	/* What was in a directory that is gone may have been private. */
+	bool private = !path || tree_path_is_private(path);
 
 	return directory ? S_IFDIR | (private ? 0700 : 0755) : S_IFREG | (private ? 0600 : 0640);
 }

@@ -113,7 +113,8 @@ static void creation_bind(Creation *creation, uint64_t inode)
 void creation_submit(Request *request)
 {
 	Creation *creation = request->creation;
-	g_autofree char *path = dup_child_path(request->fs, creation->parent, creation->name);
+	g_autofree char *path =
+		tree_dup_path_at(fs_tree(request->fs), creation->parent, creation->name);
 	g_autoptr(GBytes) data = request_dup_content(request);
 	Op *op;
 
@@ -350,7 +351,7 @@ static int check_creation(const StoreFs *fs, const char *path)
 static int check_name(const StoreFs *fs, uint64_t parent, const char *name, int flags)
 {
 	const TreeNode *there = tree_child(fs_tree(fs), parent, name);
-	g_autofree char *path = dup_child_path(fs, parent, name);
+	g_autofree char *path = tree_dup_path_at(fs_tree(fs), parent, name);
 
 	if (!path)
 		return -ENOENT;

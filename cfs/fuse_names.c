@@ -132,21 +132,6 @@ void fs_readlink(fuse_req_t req, fuse_ino_t number)
 
 /* --- Changing names --------------------------------------------------------------------------- */
 
-char *dup_child_path(const StoreFs *fs, uint64_t parent, const char *name)
-{
-	const Tree *tree = fs_tree(fs);
-	const TreeNode *node;
-	g_autofree char *path = NULL;
-
-	if (parent == TREE_ROOT_INODE)
-		return g_strdup(name);
-	node = tree_by_inode(tree, parent);
-	if (!node)
-		return NULL;
-	path = tree_node_dup_path(tree, node);
-	return g_strconcat(path, "/", name, NULL);
-}
-
 /* Refuses what cannot be before it becomes an operation: 0, or a negative errno. */
 static int check_names(const StoreFs *fs, fuse_ino_t parent, const char *name, const char *path)
 {
@@ -163,7 +148,7 @@ static void submit_name_op(fuse_req_t req, OpType type, fuse_ino_t parent, const
 	void (*finish)(Request *request, int result))
 {
 	StoreFs *fs = fs_of(req);
-	g_autofree char *path = dup_child_path(fs, inode_of(parent), name);
+	g_autofree char *path = tree_dup_path_at(fs_tree(fs), inode_of(parent), name);
 	int r = check_names(fs, parent, name, path);
 	Request *request;
 
@@ -222,8 +207,8 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	const char *new_name, unsigned flags)
 {
 	StoreFs *fs = fs_of(req);
-	g_autofree char *path = dup_child_path(fs, inode_of(parent), name);
-	g_autofree char *target = dup_child_path(fs, inode_of(new_parent), new_name);
+	g_autofree char *path = tree_dup_path_at(fs_tree(fs), inode_of(parent), name);
+	g_autofree char *target = tree_dup_path_at(fs_tree(fs), inode_of(new_parent), new_name);
 	Request *request;
 	Op *op;
 	int r;

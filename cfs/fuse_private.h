@@ -179,9 +179,6 @@ void fs_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 
 /* --- fuse_names.c ----------------------------------------------------------------------------- */
 
-/* Path of a name in a directory, owned by the caller; NULL when the directory is gone. */
-char *dup_child_path(const StoreFs *fs, uint64_t parent, const char *name);
-
 void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_readlink(fuse_req_t req, fuse_ino_t number);
 void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);

@@ -126,38 +126,15 @@ void service_say(Service *service, int priority, const char *format, ...)
 
 /* --- Events ----------------------------------------------------------------------------------- */
 
-/* Whether secrets are below: priv, or nodes/NAME/priv. */
-bool service_path_is_secret(const char *path)
-{
-	const char *rest;
-
-	if (str_equal(path, "priv") || g_str_has_prefix(path, "priv/"))
-		return true;
-	if (!g_str_has_prefix(path, "nodes/"))
-		return false;
-	rest = strchr(path + strlen("nodes/"), '/');
-	return rest && (str_equal(rest, "/priv") || g_str_has_prefix(rest, "/priv/"));
-}
-
 static void publish_path(Service *service, uint64_t parent, const char *name, uint64_t version)
 {
-	const Tree *tree = replica_tree(service->replica);
-	const TreeNode *directory = tree_by_inode(tree, parent);
-	g_autofree char *path = NULL;
-	Event event = {.kind = EVENT_PATH, .version = version, .on = version != 0};
+	g_autofree char *path = tree_dup_path_at(replica_tree(service->replica), parent, name);
+	Event event = {.kind = EVENT_PATH, .version = version, .on = version != 0, .text = path};
 
 	/* A directory that is gone has an event of its own. */
-	if (parent == TREE_ROOT_INODE) {
-		path = g_strdup(name);
-	} else if (directory) {
-		g_autofree char *above = tree_node_dup_path(tree, directory);
-
-		path = g_strconcat(above, "/", name, NULL);
-	} else {
+	if (!path)
 		return;
-	}
-	event.text = path;
-	event.secret = service_path_is_secret(path);
+	event.secret = tree_path_is_private(path);
 	events_publish(service->events, &event);
 }
 

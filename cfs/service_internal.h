@@ -103,9 +103,6 @@ void service_publish_changes(Service *service, const GPtrArray *changes);
 void service_publish_members(Service *service);
 void service_publish_quorum(Service *service);
 
-/* Whether only root may see what is at a path. */
-bool service_path_is_secret(const char *path);
-
 /* --- service_cluster.c ------------------------------------------------------------------------ */
 
 /* Connects to corosync from the main loop. */

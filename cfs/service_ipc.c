@@ -43,7 +43,7 @@ static void on_read(Service *service, const IpcPeer *peer, const IpcRequest *req
 	g_autoptr(GByteArray) names = g_byte_array_new();
 	IpcAnswer made = {.result = 0};
 
-	if (!peer->may_change && service_path_is_secret(request->read.path)) {
+	if (!peer->may_change && tree_path_is_private(request->read.path)) {
 		answer_result(service, peer, request, -EACCES);
 		return;
 	}

@@ -375,6 +375,30 @@ char *tree_node_dup_path(const Tree *tree, const TreeNode *node)
 	return g_string_free(g_steal_pointer(&path), FALSE);
 }
 
+char *tree_dup_path_at(const Tree *tree, uint64_t parent, const char *name)
+{
+	const TreeNode *directory = tree_find_inode(tree, parent);
+	g_autofree char *path = NULL;
+
+	if (parent == TREE_ROOT_INODE)
+		return g_strdup(name);
+	if (!directory)
+		return NULL;
+	path = tree_node_dup_path(tree, directory);
+	return g_strconcat(path, "/", name, NULL);
+}
+
+bool tree_path_is_private(const char *path)
+{
+	if (g_str_has_prefix(path, "nodes/")) {
+		path = strchr(path + strlen("nodes/"), '/');
+		if (!path)
+			return false;
+		path++;
+	}
+	return str_equal(path, "priv") || g_str_has_prefix(path, "priv/");
+}
+
 void tree_each_child(const Tree *tree, uint64_t parent, const char *after,
 	bool (*visit)(const TreeNode *node, void *data), void *data)
 {

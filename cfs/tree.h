@@ -84,6 +84,13 @@ GBytes *tree_node_data(const TreeNode *node);
 /* Path below the root, owned by the caller; "" for the root. */
 char *tree_node_dup_path(const Tree *tree, const TreeNode *node);
 
+/* The same of a name in a directory, whether it is there or not; NULL when the directory is not. */
+char *tree_dup_path_at(const Tree *tree, uint64_t parent, const char *name);
+
+/* Whether a path, which may be of nothing, is or lies below priv or nodes/NAME/priv: what is there is for
+ * root alone. */
+bool tree_path_is_private(const char *path);
+
 /* Calls visit for each child of a directory in byte order of the names, starting behind the name
  * after (NULL: from the start), until it returns false. */
 void tree_each_child(const Tree *tree, uint64_t parent, const char *after,

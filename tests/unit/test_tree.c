@@ -478,6 +478,35 @@ static void paths_are_found_back(void **state)
 	assert_null(tree_by_path(tree, "nodes/c"));
 }
 
+static void a_name_in_a_directory_has_a_path(void **state)
+{
+	Tree *tree = *state;
+	g_autofree char *below = NULL, *top = NULL;
+	uint64_t nodes;
+
+	make_nodes(tree);
+	nodes = tree_node_inode(tree_by_path(tree, "nodes"));
+	below = tree_dup_path_at(tree, nodes, "missing");
+	top = tree_dup_path_at(tree, TREE_ROOT_INODE, "missing");
+	assert_string_equal(below, "nodes/missing");
+	assert_string_equal(top, "missing");
+	assert_null(tree_dup_path_at(tree, 12345, "missing"));
+}
+
+static void paths_tell_what_is_private(void **state)
+{
+	static const char *const private[] = {"priv", "priv/", "priv/a/b", "nodes/a/priv",
+		"nodes/a/priv/key", "nodes/priv/priv", "nodes/a/priv/b/c"};
+	static const char *const open[] = {"", "a", "private", "a/priv", "nodes", "nodes/",
+		"nodes/priv", "nodes/priv/lxc", "nodes/a", "nodes/a/", "nodes/a/private",
+		"nodes/a/lxc/priv", "nodes/a/b/priv/c", "nodesa/b/priv"};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(private); i++)
+		assert_true(tree_path_is_private(private[i]));
+	for (unsigned i = 0; i < G_N_ELEMENTS(open); i++)
+		assert_false(tree_path_is_private(open[i]));
+}
+
 #define TREE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -501,6 +530,8 @@ int main(void)
 		TREE_TEST(a_tree_that_contradicts_itself_is_refused),
 		TREE_TEST(the_same_guest_twice_is_refused),
 		TREE_TEST(paths_are_found_back),
+		TREE_TEST(a_name_in_a_directory_has_a_path),
+		cmocka_unit_test(paths_tell_what_is_private),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
