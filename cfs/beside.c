@@ -3,6 +3,22 @@
 
 #include "base/macro.h"
 
+int beside_flow_check(const BesideFlow *flow)
+{
+	return flow->under_way < BESIDE_UNDER_WAY_MAX ? 0 : -EAGAIN;
+}
+
+void beside_flow_sent(BesideFlow *flow, size_t size)
+{
+	flow->under_way += size;
+}
+
+void beside_flow_back(BesideFlow *flow, size_t size)
+{
+	/* It may have been sent before a change of membership, and not count any more. */
+	flow->under_way -= MIN(size, flow->under_way);
+}
+
 bool beside_contains(const GArray *nodes, uint32_t node)
 {
 	for (unsigned i = 0; i < nodes->len; i++)

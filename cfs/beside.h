@@ -39,6 +39,21 @@ typedef struct BesideEnv {
 	int (*send)(void *data, GBytes *message);
 } BesideEnv;
 
+/* Most bytes of ours that are under way, but for the message that goes over it.  The replica's
+ * messages wait in the same queue, and shall not wait for long. */
+#define BESIDE_UNDER_WAY_MAX (64 * 1024)
+
+/* What is sent and has not come back.  At a change of membership nothing is any more, since
+ * everything is told anew. */
+typedef struct BesideFlow {
+	size_t under_way;
+} BesideFlow;
+
+/* 0: a message may be sent; -EAGAIN: not before some have come back. */
+int beside_flow_check(const BesideFlow *flow);
+void beside_flow_sent(BesideFlow *flow, size_t size);
+void beside_flow_back(BesideFlow *flow, size_t size);
+
 /* Whether a node is in an ascending array of uint32_t. */
 bool beside_contains(const GArray *nodes, uint32_t node);
 

@@ -16,8 +16,16 @@
 static int beside_send(void *data, GBytes *message)
 {
 	Service *service = data;
+	int r;
 
-	return service->cluster ? cluster_send(service->cluster, message) : 0;
+	if (!service->cluster)
+		return 0;
+	r = beside_flow_check(&service->beside_flow);
+	if (r == 0)
+		r = cluster_send(service->cluster, message);
+	if (r == 0)
+		beside_flow_sent(&service->beside_flow, g_bytes_get_size(message));
+	return r;
 }
 
 static void on_status_changed(void *data, const StatusItem *item)
@@ -74,6 +82,7 @@ void service_beside_stop(Service *service)
 
 void service_beside_view_changed(Service *service, const uint32_t *nodes, unsigned n_nodes)
 {
+	service->beside_flow = (BesideFlow){0};
 	status_view_changed(service->status, nodes, n_nodes);
 	clusterlog_view_changed(service->log, nodes, n_nodes);
 }
@@ -93,6 +102,10 @@ void service_beside_message(
 			r, "Ignoring a message of node %u that goes beside the log", sender);
 		service->beside_complained = true;
 	}
+	if (sender != service->node)
+		return;
+	beside_flow_back(&service->beside_flow, size);
+	service_beside_flush(service);
 }
 
 void service_beside_flush(Service *service)

@@ -12,6 +12,7 @@
  *	service_ipc_locks.c  what they ask of locks
  *	service_locks.c      the world of the locks */
 
+#include "cfs/beside.h"
 #include "cfs/cluster.h"
 #include "cfs/clusterlog.h"
 #include "cfs/disk.h"
@@ -64,7 +65,8 @@ struct Service {
 	unsigned n_mkdirs;          /* Directories of nodes that are being made. */
 	uint64_t boot;              /* Names this run of the process. */
 	bool was_writable;          /* As clients were told last. */
-	bool beside_complained;     /* About a message that goes beside the log. */
+	BesideFlow beside_flow;     /* Of messages that go beside the log. */
+	bool beside_complained;     /* About one of them. */
 	unsigned n_bad_messages;    /* That nobody could understand … */
 	int64_t bad_message_log_ms; /* … and when the next of them may be logged. */
 

@@ -54,12 +54,30 @@ static void newcomers_are_those_who_were_not_there(void **state)
 	assert_false(beside_contains(before, 1));
 }
 
+static void little_is_under_way_at_a_time(void **state)
+{
+	BesideFlow flow = {0};
+
+	assert_int_equal(beside_flow_check(&flow), 0);
+	beside_flow_sent(&flow, BESIDE_UNDER_WAY_MAX - 1);
+	assert_int_equal(beside_flow_check(&flow), 0);
+	beside_flow_sent(&flow, 100);
+	assert_int_equal(beside_flow_check(&flow), -EAGAIN);
+	beside_flow_back(&flow, 100);
+	assert_int_equal(beside_flow_check(&flow), 0);
+	/* More than is counted comes back when the count began anew in between. */
+	beside_flow_back(&flow, SIZE_MAX);
+	beside_flow_sent(&flow, BESIDE_UNDER_WAY_MAX);
+	assert_int_equal(beside_flow_check(&flow), -EAGAIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(types_tell_messages_apart),
 		cmocka_unit_test(the_lowest_who_stayed_speaks),
 		cmocka_unit_test(newcomers_are_those_who_were_not_there),
+		cmocka_unit_test(little_is_under_way_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
