@@ -70,17 +70,29 @@ static const Entry *entry_at(GSequenceIter *at)
 	return g_sequence_iter_is_end(at) ? NULL : g_sequence_get(at);
 }
 
-static unsigned count_keys(const Status *status, uint32_t node)
+static size_t entry_size(const Entry *entry)
+{
+	return strlen(entry->key) + (entry->value ? g_bytes_get_size(entry->value) : 0);
+}
+
+/* What a node tells. */
+typedef struct Sum {
+	unsigned n_keys;
+	size_t n_bytes; /* In keys and values. */
+} Sum;
+
+static Sum sum_of(const Status *status, uint32_t node)
 {
 	GSequenceIter *at = status_first(status, node);
-	unsigned n = 0;
+	Sum sum = {0};
 
 	for (const Entry *entry = entry_at(at); entry && entry->node == node;
 		entry = entry_at(at)) {
-		n++;
+		sum.n_keys++;
+		sum.n_bytes += entry_size(entry);
 		at = g_sequence_iter_next(at);
 	}
-	return n;
+	return sum;
 }
 
 static StatusItem item_of(const Entry *entry)
@@ -198,6 +210,18 @@ void status_flush(Status *status)
 	}
 }
 
+/* Whether there is room for a value of ours in the place of entry (NULL: of nothing). */
+static bool has_room(const Status *status, const Entry *entry, const char *key, GBytes *value)
+{
+	Sum sum = sum_of(status, status->options.node);
+
+	if (entry)
+		sum.n_bytes -= entry_size(entry);
+	if ((!entry || !entry->value) && sum.n_keys >= STATUS_KEYS_MAX)
+		return false;
+	return sum.n_bytes + strlen(key) + g_bytes_get_size(value) <= STATUS_TOTAL_MAX;
+}
+
 int status_set(Status *status, const char *key, GBytes *value)
 {
 	uint32_t self = status->options.node;
@@ -214,7 +238,7 @@ int status_set(Status *status, const char *key, GBytes *value)
 		return -ENOENT;
 	if (value && there && g_bytes_equal(value, entry->value))
 		return 0;
-	if (!there && count_keys(status, self) >= STATUS_KEYS_MAX)
+	if (value && !has_room(status, entry, key, value))
 		return -ENOSPC;
 
 	entry = put(status, self, key, ++status->version, value);
@@ -279,7 +303,9 @@ static int apply(Status *status, uint32_t node, const char *key, uint64_t versio
 		return 0;
 	if (!known && !value)
 		return 0;
-	if (!known && count_keys(status, node) >= STATUS_KEYS_MAX)
+	/* Their bytes in all are the sender's to limit: we may know new values of some keys together
+	 * with old ones of others. */
+	if (!known && sum_of(status, node).n_keys >= STATUS_KEYS_MAX)
 		return -ENOSPC;
 
 	known = put(status, node, key, version, value);

@@ -16,10 +16,12 @@
 
 #include "cfs/beside.h"
 
-/* Bytes in a key, which are printable ASCII; bytes in a value; keys of one node. */
+/* Bytes in a key, which are printable ASCII; bytes in a value; keys of one node; bytes in all that a
+ * node tells, which every node has in memory and each newcomer is told. */
 #define STATUS_KEY_MAX   127
 #define STATUS_VALUE_MAX (64 * 1024)
 #define STATUS_KEYS_MAX  256
+#define STATUS_TOTAL_MAX (1024 * 1024)
 
 typedef struct Status Status;
 
@@ -47,7 +49,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Status, status_free)
 
 /* Sets one of our keys; value NULL removes it (-ENOENT).  -EINVAL: no key; -EFBIG: the value is too
  * large; -ENOSPC: too many keys, removed ones that the
- * others have not been told of yet included.  Nothing happens when it has that value already. */
+ * others have not been told of yet included, or too many bytes in all.  Nothing happens when it has that value already. */
 int status_set(Status *status, const char *key, GBytes *value);
 
 /* False when there is no such key.  What ret points to is good until the next change. */

@@ -305,6 +305,31 @@ static void bad_keys_and_values_are_refused(void **state)
 	assert_int_equal(set(f, 0, "k0", "y"), 0);
 }
 
+static void what_a_node_tells_has_a_limit(void **state)
+{
+	enum { N_LARGE = STATUS_TOTAL_MAX / STATUS_VALUE_MAX - 1 };
+	Fixture *f = *state;
+	g_autofree char *large = g_strnfill(STATUS_VALUE_MAX, 'v');
+	g_autofree char *rest = g_strnfill(STATUS_VALUE_MAX - 3 * (N_LARGE + 1), 'v');
+
+	for (unsigned i = 0; i < N_LARGE; i++) {
+		g_autofree char *key = g_strdup_printf("k%02u", i);
+
+		assert_int_equal(set(f, 0, key, large), 0);
+	}
+	assert_int_equal(set(f, 0, "one", large), -ENOSPC);
+	assert_value(f, 0, 1, "one", NULL);
+	assert_int_equal(set(f, 0, "one", rest), 0);
+	assert_int_equal(set(f, 0, "x", ""), -ENOSPC);
+	assert_value(f, 1, 1, "one", rest);
+	/* What is replaced or removed makes room; others have their own. */
+	assert_int_equal(set(f, 0, "k00", "small"), 0);
+	assert_int_equal(set(f, 0, "x", "y"), 0);
+	assert_int_equal(set(f, 0, "k01", NULL), 0);
+	assert_int_equal(set(f, 0, "y", large), 0);
+	assert_int_equal(set(f, 1, "y", large), 0);
+}
+
 static void bad_messages_are_ignored(void **state)
 {
 	Fixture *f = *state;
@@ -359,6 +384,7 @@ int main(void)
 			a_slow_bus_gets_the_last_value_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_a_bus_only_ours_remain, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_keys_and_values_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_node_tells_has_a_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_messages_are_ignored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys_are_listed_in_order, set_up, tear_down),
 	};
