@@ -14,6 +14,10 @@ from support.store import (compare_trees, is_writable, probe, put, root, state, 
 MESSAGES = 400
 
 
+def store_log(node):
+    return node.disk / "var/log/lab/atoll-cfs.log"
+
+
 @contextmanager
 def noise(lab, node, kind, seed):
     """busnoise in a node, which has sent all that it will and is still there."""
@@ -31,10 +35,13 @@ def noise(lab, node, kind, seed):
 def unharmed(lab):
     """No store has died of it, and all trees are equal."""
     wait_writable(lab.nodes)
-    before = {node.name: node.services()["atoll-cfs"]["pid"] for node in lab.nodes}
+    sizes = {node.name: store_log(node).stat().st_size for node in lab.nodes}
     yield
     wait_writable(lab.nodes)
-    assert {node.name: node.services()["atoll-cfs"]["pid"] for node in lab.nodes} == before
+    for node in lab.nodes:
+        said = store_log(node).read_text(errors="replace")[sizes[node.name]:]
+        ends = [line for line in said.splitlines() if line.startswith("---") and " end (" in line]
+        assert all("(exit status 0)" in line for line in ends), ends
     compare_trees(lab)
     for node in lab.nodes:
         (root(node) / f"probe-{node.name}").unlink()
@@ -51,7 +58,7 @@ def test_nonsense_is_ignored(lab, n2, seed):
 
 
 def test_nonsense_fills_no_log(lab, n1, n2):
-    log = n1.disk / "var/log/lab/atoll-cfs.log"
+    log = store_log(n1)
     before = log.stat().st_size
     with noise(lab, n2, "noise", 7):
         wait_writable(lab.nodes)
@@ -64,3 +71,5 @@ def test_what_a_newer_version_says_is_not_guessed_at(lab, n1, n2, n3):
             wait_for(lambda node=node: probe(node) is not None, 30, f"refusal on {node.name}")
             assert state(node)["format"]["newer_node"] == n2.number
             assert (root(node) / f"probe-{node.name}").read_bytes() == b"x"
+    # That node is believed again when it has been away.
+    n2.service("restart", "atoll-cfs")
