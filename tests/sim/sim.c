@@ -248,6 +248,12 @@ static void handle_event(Sim *sim, const SimEvent *event)
 	case SIM_EVENT_ARRIVE:
 		bus_arrive(node);
 		break;
+	case SIM_EVENT_BUS_WAKE:
+		bus_wake(node);
+		break;
+	case SIM_EVENT_BUS_SEES:
+		bus_see(node);
+		break;
 	case SIM_EVENT_BUS_START:
 		bus_start(node);
 		break;

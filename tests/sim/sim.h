@@ -41,6 +41,8 @@ typedef enum SimEventType {
 	SIM_EVENT_RINGS,     /* corosync finds that the network has changed. */
 	SIM_EVENT_ORDER,     /* The bus takes the next message that a node has sent. */
 	SIM_EVENT_ARRIVE,    /* A node's corosync takes the next item from the bus. */
+	SIM_EVENT_BUS_WAKE,  /* A corosync that stood still goes on where it was … */
+	SIM_EVENT_BUS_SEES,  /* … and finds that the others have gone on without it. */
 	SIM_EVENT_BUS_START, /* A corosync that was stopped starts. */
 	SIM_EVENT_START,     /* A process that is down starts, and its node if it must. */
 	SIM_EVENT_RESUME,    /* A paused process goes on. */
@@ -81,6 +83,7 @@ typedef enum SimFault {
 	SIM_FAULT_PAUSE,
 	SIM_FAULT_SLOW_NODE,
 	SIM_FAULT_BUS_RESTART,
+	SIM_FAULT_BUS_STALL,
 	SIM_FAULT_BUS_FULL,
 	SIM_FAULT_DISK_SLOW,
 	SIM_FAULT_DISK_FAILS,
@@ -147,6 +150,8 @@ struct SimNode {
 	bool bus;          /* It runs. */
 	bool joined;       /* The process is in the group. */
 	bool lost;         /* The process has yet to learn that its corosync was gone. */
+	bool stalled;      /* It stands still … */
+	bool behind;       /* … or has, and does not know yet that it is alone. */
 	bool full;         /* It seldom takes a message. */
 	bool cut;          /* The network has changed, the ring has not yet. */
 	unsigned cell;     /* Nodes in one cell of the network hear each other. */
@@ -323,6 +328,11 @@ void bus_leave(SimNode *node);
 /* A node's corosync starts or stops; the rest learns of it when it notices. */
 void bus_start(SimNode *node);
 void bus_stop(SimNode *node);
+
+/* A corosync stands still, with the token; then it goes on alone for a moment. */
+void bus_stall(SimNode *node);
+void bus_wake(SimNode *node);
+void bus_see(SimNode *node);
 
 /* The network has changed; after a while, rings follow. */
 void bus_network_changed(Sim *sim);

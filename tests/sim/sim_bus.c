@@ -14,6 +14,8 @@
  *  - who goes on from different rings to one is told of the others in any number of steps;
  *  - sending may fail with -EAGAIN at any time, and for long;
  *  - a process that joins or leaves within a ring is a change of membership in the order;
+ *  - a corosync that stands still while it has the token goes on where it was, and may order and
+ *    take messages of its own until it finds that the others have long formed another ring;
  *  - corosync may end and start again while the process goes on. */
 
 #include "tests/sim/sim.h"
@@ -114,7 +116,7 @@ void bus_hurry(SimNode *node)
 void bus_arrive(SimNode *node)
 {
 	/* When the network has broken, what is on its way may come or not. */
-	if (node->items.length > 0 && (!node->cut || sim_once_in(node->sim, 2)))
+	if (node->items.length > 0 && !node->stalled && (!node->cut || sim_once_in(node->sim, 2)))
 		arrive(node);
 }
 
@@ -125,7 +127,7 @@ void bus_order(SimNode *node)
 	g_autoptr(GBytes) bytes = NULL;
 	SimItem item;
 
-	if (node->cut || node->ring == 0)
+	if (node->cut || node->stalled || node->ring == 0)
 		return;
 	bytes = g_queue_pop_head(&node->sent);
 	if (!bytes)
@@ -191,7 +193,7 @@ void bus_leave(SimNode *node)
 {
 	bool was_joined = node->joined;
 
-	while (!node->cut && node->ring != 0 && node->sent.length > 0)
+	while (!node->cut && !node->stalled && node->ring != 0 && node->sent.length > 0)
 		bus_order(node);
 	bus_clear(node);
 	node->joined = false;
@@ -208,9 +210,14 @@ static unsigned reach(const SimNode *node)
 	const Sim *sim = node->sim;
 	unsigned nodes = 0;
 
-	for (unsigned i = 0; node->bus && i < sim->n_nodes; i++)
-		if (sim->nodes[i].bus && sim->nodes[i].cell == node->cell)
+	if (node->stalled || node->behind)
+		return node->members;
+	for (unsigned i = 0; node->bus && i < sim->n_nodes; i++) {
+		const SimNode *other = &sim->nodes[i];
+
+		if (other->bus && !other->stalled && !other->behind && other->cell == node->cell)
 			nodes |= 1U << i;
+	}
 	return nodes;
 }
 
@@ -220,6 +227,8 @@ static bool is_settled(const SimNode *node)
 	const Sim *sim = node->sim;
 	unsigned nodes = reach(node);
 
+	if (node->stalled || node->behind)
+		return true;
 	if (node->members != nodes)
 		return false;
 	for (unsigned i = 0; i < sim->n_nodes; i++)
@@ -253,6 +262,8 @@ void bus_stop(SimNode *node)
 {
 	if (!node->bus)
 		return;
+	node->stalled = false;
+	node->behind = false;
 	sim_log(node->sim, "node %u: corosync ends", node->id);
 	bus_clear(node);
 	node->bus = false;
@@ -264,6 +275,48 @@ void bus_stop(SimNode *node)
 		sim_schedule(
 			node->sim, SIM_EVENT_LOST, node->index, (int64_t)sim_random(node->sim, 20));
 	}
+	bus_network_changed(node->sim);
+}
+
+/* What waited while the network was broken goes on. */
+static void go_on(SimNode *node)
+{
+	for (guint i = 0; i < node->sent.length; i++)
+		schedule_order(node);
+	for (guint i = 0; i < node->items.length; i++)
+		schedule_arrival(node);
+}
+
+void bus_stall(SimNode *node)
+{
+	Sim *sim = node->sim;
+
+	/* The others will not hear of what it orders from now on: it is in a ring of its own, only
+	 * does not know. */
+	node->stalled = true;
+	node->cut = false;
+	node->ring = ++sim->n_rings;
+	sim_schedule(sim, SIM_EVENT_BUS_WAKE, node->index,
+		10 + (int64_t)sim_random(sim, sim_once_in(sim, 4) ? 4000 : 500));
+	bus_network_changed(sim);
+}
+
+void bus_wake(SimNode *node)
+{
+	if (!node->stalled)
+		return;
+	node->stalled = false;
+	node->behind = true;
+	go_on(node);
+	sim_schedule(node->sim, SIM_EVENT_BUS_SEES, node->index,
+		1 + (int64_t)sim_random(node->sim, 100));
+}
+
+void bus_see(SimNode *node)
+{
+	if (!node->behind)
+		return;
+	node->behind = false;
 	bus_network_changed(node->sim);
 }
 
@@ -358,15 +411,6 @@ static void form_ring(Sim *sim, unsigned members)
 		tell_group(sim, ring, group, members);
 	}
 	put_membership(sim, ring, ~0U, ~0U);
-}
-
-/* What waited while the network was broken goes on. */
-static void go_on(SimNode *node)
-{
-	for (guint i = 0; i < node->sent.length; i++)
-		schedule_order(node);
-	for (guint i = 0; i < node->items.length; i++)
-		schedule_arrival(node);
 }
 
 void bus_form_rings(Sim *sim)

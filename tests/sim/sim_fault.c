@@ -27,6 +27,7 @@ const char *sim_fault_to_string(SimFault fault)
 		[SIM_FAULT_PAUSE] = "pauses",
 		[SIM_FAULT_SLOW_NODE] = "slow nodes",
 		[SIM_FAULT_BUS_RESTART] = "restarts of corosync",
+		[SIM_FAULT_BUS_STALL] = "stalls of corosync",
 		[SIM_FAULT_BUS_FULL] = "full buses",
 		[SIM_FAULT_DISK_SLOW] = "slow disks",
 		[SIM_FAULT_DISK_FAILS] = "failing disks",
@@ -89,6 +90,14 @@ static void join_network(Sim *sim)
 	for (unsigned i = 0; i < sim->n_nodes; i++)
 		sim->nodes[i].cell = 0;
 	bus_network_changed(sim);
+}
+
+static bool stall_bus(SimNode *node)
+{
+	if (!node->bus || node->stalled || node->behind || node->ring == 0)
+		return false;
+	bus_stall(node);
+	return true;
 }
 
 static bool restart_bus(SimNode *node)
@@ -204,8 +213,9 @@ static SimFault any_fault(Sim *sim)
 		SIM_FAULT_MERGE, SIM_FAULT_MERGE, SIM_FAULT_KILL, SIM_FAULT_KILL_AT_CALL,
 		SIM_FAULT_KILL_AT_CALL, SIM_FAULT_POWER, SIM_FAULT_POWER, SIM_FAULT_BLACKOUT,
 		SIM_FAULT_PAUSE, SIM_FAULT_PAUSE, SIM_FAULT_SLOW_NODE, SIM_FAULT_BUS_RESTART,
-		SIM_FAULT_BUS_FULL, SIM_FAULT_DISK_SLOW, SIM_FAULT_DISK_FAILS, SIM_FAULT_DISK_LOST,
-		SIM_FAULT_DUEL, SIM_FAULT_DUEL, SIM_FAULT_DUEL, SIM_FAULT_DUEL};
+		SIM_FAULT_BUS_STALL, SIM_FAULT_BUS_STALL, SIM_FAULT_BUS_FULL, SIM_FAULT_DISK_SLOW,
+		SIM_FAULT_DISK_FAILS, SIM_FAULT_DISK_LOST, SIM_FAULT_DUEL, SIM_FAULT_DUEL,
+		SIM_FAULT_DUEL, SIM_FAULT_DUEL};
 
 	SimFault fault;
 
@@ -256,6 +266,8 @@ static bool inject(Sim *sim, SimFault fault)
 		return toggle(&node->slow);
 	case SIM_FAULT_BUS_RESTART:
 		return restart_bus(node);
+	case SIM_FAULT_BUS_STALL:
+		return stall_bus(node);
 	case SIM_FAULT_BUS_FULL:
 		return toggle(&node->full);
 	case SIM_FAULT_DISK_SLOW:
@@ -404,7 +416,7 @@ void fault_spring(SimNode *survivor)
 	sim->eager = 1;
 	sim->busy = ~(1U << survivor->index);
 	for (unsigned i = 0; i < sim->n_nodes; i++)
-		if (sim->nodes[i].paused && !sim_once_in(sim, 6))
+		if (sim->nodes[i].paused)
 			node_crash(&sim->nodes[i], sim_once_in(sim, 2));
 }
 
@@ -419,10 +431,10 @@ void fault_ambush(SimNode *sender, GBytes *message)
 		return;
 	if (bytes[1] == WIRE_OPS && sim->duel & 1U << sender->index)
 		end_duel(sender);
-	else if (occurs(sim, SIM_FAULT_AMBUSH) && is_shocked(sim, once_in))
-		ambush(sender);
 	else if (occurs(sim, SIM_FAULT_FREEZE) && is_shocked(sim, once_in))
 		freeze(sender);
+	else if (occurs(sim, SIM_FAULT_AMBUSH) && is_shocked(sim, once_in))
+		ambush(sender);
 }
 
 static void heal_node(SimNode *node)
@@ -434,6 +446,7 @@ static void heal_node(SimNode *node)
 	if (!node->dying)
 		node->calls_left = 0;
 	sim_schedule(node->sim, SIM_EVENT_RESUME, node->index, 0);
+	bus_wake(node);
 	if (node->replica)
 		bus_start(node);
 	else
