@@ -139,10 +139,12 @@ int op_check_owner(const char *owner)
 
 	if (strlen(owner) > OP_OWNER_MAX)
 		return -ENAMETOOLONG;
-	for (const char *at = owner; *at; at++)
-		if ((uint8_t)*at < 0x20 || *at == 0x7f)
+	if (!g_utf8_validate(owner, -1, NULL))
+		return -EINVAL;
+	for (const char *at = owner; *at; at = g_utf8_next_char(at))
+		if (g_unichar_iscntrl(g_utf8_get_char(at)))
 			return -EINVAL;
-	return g_utf8_validate(owner, -1, NULL) ? 0 : -EINVAL;
+	return 0;
 }
 
 const char *op_lock_name(const char *path)

@@ -321,6 +321,7 @@ static void leases_are_checked(void **state)
 		{"priv/lock/x", too_long, 1, -ENAMETOOLONG},
 		{"priv/lock/x", "two\nlines", 1, -EINVAL},
 		{"priv/lock/x", "\xff", 1, -EINVAL},
+		{"priv/lock/x", "\xc2\x9b", 1, -EINVAL},
 		{"priv/lock/x", "", 0, -EINVAL},
 		{"priv/lock/x", "", OP_TTL_MAX_S + 1, -EINVAL},
 		{"priv/lock/x", NULL, 1, -EINVAL},
