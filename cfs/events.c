@@ -73,7 +73,7 @@ int events_subscribe(
 			return -EEXIST;
 		n++;
 	}
-	if (n >= EVENTS_FILTERS_MAX)
+	if (n >= (filter->secrets ? EVENTS_FILTERS_MAX : EVENTS_READER_FILTERS_MAX))
 		return -ENOSPC;
 
 	made = g_new0(Subscription, 1);

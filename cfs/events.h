@@ -12,8 +12,10 @@
 
 #include <glib.h>
 
-/* Filters of one subscriber. */
-#define EVENTS_FILTERS_MAX 256
+/* Filters of one subscriber, and of one who is not told secrets: each change may have to be told for all
+ * of them. */
+#define EVENTS_FILTERS_MAX        256
+#define EVENTS_READER_FILTERS_MAX 16
 
 typedef enum EventKind {
 	EVENT_INVALID = 0,

@@ -124,14 +124,18 @@ static void subscribers_do_not_mix(void **state)
 
 static void filters_have_limits(void **state)
 {
+	const EventFilter all = {.kinds = EVENT_LOG, .secrets = true, .text = ""};
 	Fixture *f = *state;
 
 	assert_int_equal(subscribe(f, 1, 1, 0, false, ""), -EINVAL);
 	assert_int_equal(subscribe(f, 1, 1, EVENT_KINDS + 1, false, ""), -EINVAL);
-	for (unsigned i = 0; i < EVENTS_FILTERS_MAX; i++)
+	for (unsigned i = 0; i < EVENTS_READER_FILTERS_MAX; i++)
 		assert_int_equal(subscribe(f, 1, i + 1, EVENT_LOG, false, ""), 0);
 	assert_int_equal(subscribe(f, 1, 9999, EVENT_LOG, false, ""), -ENOSPC);
 	assert_int_equal(subscribe(f, 2, 1, EVENT_LOG, false, ""), 0);
+	for (unsigned i = 0; i < EVENTS_FILTERS_MAX; i++)
+		assert_int_equal(events_subscribe(f->events, 3, i + 1, &all), 0);
+	assert_int_equal(events_subscribe(f->events, 3, 9999, &all), -ENOSPC);
 }
 
 int main(void)
