@@ -4,7 +4,10 @@
  * go out.  One source polls it, for input while it may ask and for output while something waits.
  *
  * Clients are closed from the main loop only: whoever finds one at fault marks it, and an idle
- * source closes it.  So nobody has to ask, after each call, whether his client is still there. */
+ * source closes it.  So nobody has to ask, after each call, whether his client is still there.
+ *
+ * Who may only read stands in line with all others who may: together they get a part of the thread's
+ * time, since file system and bus wait for the same thread. */
 
 #include "cfs/ipc.h"
 
@@ -12,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include <glib-unix.h>
@@ -37,6 +41,14 @@
 #define TURN_REQUESTS 16
 #define TURN_CLIENTS  16
 
+/* Of each period, the time that requests of those who may only read can take. */
+#define READERS_PERIOD_US 10000
+#define READERS_SHARE_US  2000
+
+/* Messages that are written at once, and bytes of events that wait to be written together. */
+#define WRITE_MESSAGES      64
+#define EVENTS_TOGETHER_MAX (64 * 1024)
+
 /* How long nobody is let in when descriptors have run out. */
 #define PAUSE_MS 1000
 
@@ -53,6 +65,7 @@ typedef struct Client {
 	IpcPeer peer;
 	int fd;
 	GByteArray *in;
+	size_t in_done;      /* Bytes of it that are handled. */
 	GQueue out;          /* Of Outgoing. */
 	size_t out_done;     /* Bytes of the first of them that are sent. */
 	size_t answer_bytes; /* In out, sent ones of the first included … */
@@ -61,6 +74,7 @@ typedef struct Client {
 	guint source;        /* Polls. */
 	GIOCondition polled; /* For this. */
 	guint turn;          /* Handles what is in the buffer already; 0: nothing is to do. */
+	bool in_line;        /* In server->readers. */
 	bool handling;       /* Requests; what to poll for is decided afterwards. */
 	bool closing;
 } Client;
@@ -74,6 +88,10 @@ struct IpcServer {
 	GHashTable *clients;  /* Client by number. */
 	uint64_t last_client; /* Number given last. */
 	guint closer;         /* Closes those that are marked; 0: none is. */
+	GQueue readers;       /* Of Client: who may only read and has asked. */
+	guint readers_source; /* Gives them their turns; 0: there is none. */
+	int64_t period_us;    /* When this period began … */
+	int64_t spent_us;     /* … and the time that they have had and is not paid for. */
 	int64_t complained_ms;
 };
 
@@ -108,6 +126,8 @@ static void client_free(void *data)
 		g_source_remove(client->source);
 	if (client->turn)
 		g_source_remove(client->turn);
+	if (client->in_line)
+		(void)g_queue_remove(&client->server->readers, client);
 	fd_clear(&client->fd);
 	g_byte_array_unref(client->in);
 	g_queue_clear_full(&client->out, outgoing_free);
@@ -150,7 +170,9 @@ static void client_close(Client *client)
 
 static bool client_may_ask(const Client *client)
 {
-	return !client->closing && client->n_requests < IPC_REQUESTS_MAX &&
+	unsigned max = client->peer.may_change ? IPC_REQUESTS_MAX : IPC_READER_REQUESTS_MAX;
+
+	return !client->closing && client->n_requests < max &&
 	       client->answer_bytes < IPC_ANSWER_BYTES_MAX;
 }
 
@@ -159,9 +181,10 @@ static bool client_may_ask(const Client *client)
 static size_t client_whole(const Client *client)
 {
 	size_t max = client->peer.may_change ? IPC_REQUEST_MAX : IPC_READER_MAX;
-	ssize_t size = ipc_message_size(client->in->data, client->in->len, max);
+	size_t left = client->in->len - client->in_done;
+	ssize_t size = ipc_message_size(client->in->data + client->in_done, left, max);
 
-	return size < 0 ? client->in->len : (size_t)size;
+	return size < 0 ? left : (size_t)size;
 }
 
 static void client_handle(Client *client, const uint8_t *data, size_t size)
@@ -189,16 +212,17 @@ static void client_handle(Client *client, const uint8_t *data, size_t size)
 }
 
 /* Handles what has come in whole, a few at a time. */
-static void client_take_turn(Client *client)
+static void client_take_turn(Client *client, unsigned n_requests)
 {
 	client->handling = true;
-	for (unsigned n = 0; n < TURN_REQUESTS && client_may_ask(client); n++) {
+	for (unsigned n = 0; n < n_requests && client_may_ask(client); n++) {
 		size_t size = client_whole(client);
+		const uint8_t *data = client->in->data + client->in_done;
 
 		if (size == 0)
 			break;
-		client_handle(client, client->in->data, size);
-		g_byte_array_remove_range(client->in, 0, (guint)size);
+		client->in_done += size;
+		client_handle(client, data, size);
 	}
 	client->handling = false;
 	client_update(client);
@@ -209,8 +233,76 @@ static gboolean on_turn(gpointer data)
 	Client *client = data;
 
 	client->turn = 0;
-	client_take_turn(client);
+	client_take_turn(client, TURN_REQUESTS);
 	return G_SOURCE_REMOVE;
+}
+
+/* Counts time that was spent on those who may only read. */
+static void readers_charge(IpcServer *server, int64_t since_us)
+{
+	server->spent_us += g_get_monotonic_time() - since_us;
+}
+
+/* Each period that is over pays for a share. */
+static void readers_settle(IpcServer *server)
+{
+	int64_t n_periods = (g_get_monotonic_time() - server->period_us) / READERS_PERIOD_US;
+
+	server->period_us += n_periods * READERS_PERIOD_US;
+	server->spent_us = MAX(server->spent_us - n_periods * READERS_SHARE_US, 0);
+}
+
+static void readers_schedule(IpcServer *server);
+
+static gboolean on_readers(gpointer data)
+{
+	IpcServer *server = data;
+	Client *client;
+
+	server->readers_source = 0;
+	readers_settle(server);
+	while (server->spent_us < READERS_SHARE_US &&
+		(client = g_queue_pop_head(&server->readers))) {
+		int64_t began_us = g_get_monotonic_time();
+
+		/* Who has asked for more goes to the end of the line. */
+		client->in_line = false;
+		client_take_turn(client, 1);
+		readers_charge(server, began_us);
+	}
+	readers_schedule(server);
+	return G_SOURCE_REMOVE;
+}
+
+/* Who has had more than a share waits until that is paid for. */
+static void readers_schedule(IpcServer *server)
+{
+	int64_t wait_us = 0, n_periods = server->spent_us / READERS_SHARE_US;
+
+	if (server->readers_source || g_queue_is_empty(&server->readers))
+		return;
+	if (n_periods > 0)
+		wait_us =
+			server->period_us + n_periods * READERS_PERIOD_US - g_get_monotonic_time();
+	server->readers_source =
+		g_timeout_add((guint)(MAX(wait_us + 999, 0) / 1000), on_readers, server);
+}
+
+/* There are requests in its buffer. */
+static void client_line_up(Client *client)
+{
+	IpcServer *server = client->server;
+
+	if (client->peer.may_change) {
+		if (!client->turn)
+			client->turn = g_idle_add_full(G_PRIORITY_DEFAULT, on_turn, client, NULL);
+		return;
+	}
+	if (client->in_line)
+		return;
+	client->in_line = true;
+	g_queue_push_tail(&server->readers, client);
+	readers_schedule(server);
 }
 
 static void client_read(Client *client)
@@ -219,8 +311,11 @@ static void client_read(Client *client)
 	ssize_t n = recv(client->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
 
 	if (n > 0) {
+		g_byte_array_remove_range(client->in, 0, (guint)client->in_done);
+		client->in_done = 0;
 		g_byte_array_append(client->in, buffer, (guint)n);
-		client_take_turn(client);
+		if (client->peer.may_change)
+			client_take_turn(client, TURN_REQUESTS);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		client_close(client);
 	}
@@ -228,29 +323,48 @@ static void client_read(Client *client)
 
 /* --- Output ----------------------------------------------------------------------------------- */
 
-static void client_write(Client *client)
+/* What is sent goes from the queue. */
+static void client_sent(Client *client, size_t n)
 {
 	Outgoing *first;
 
-	while (!client->closing && (first = g_queue_peek_head(&client->out))) {
-		size_t size, *counted;
-		const uint8_t *bytes = g_bytes_get_data(first->bytes, &size);
-		ssize_t n = send(client->fd, bytes + client->out_done, size - client->out_done,
-			MSG_DONTWAIT | MSG_NOSIGNAL);
+	client->out_done += n;
+	while ((first = g_queue_peek_head(&client->out))) {
+		size_t size = g_bytes_get_size(first->bytes);
 
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			break;
-		if (n < 0) {
-			client_close(client);
-			break;
-		}
-		client->out_done += (size_t)n;
 		if (client->out_done < size)
-			continue;
-		counted = first->is_event ? &client->event_bytes : &client->answer_bytes;
-		*counted -= size;
-		client->out_done = 0;
+			return;
+		*(first->is_event ? &client->event_bytes : &client->answer_bytes) -= size;
+		client->out_done -= size;
 		outgoing_free(g_queue_pop_head(&client->out));
+	}
+}
+
+static void client_write(Client *client)
+{
+	while (!client->closing && client->out.length > 0) {
+		struct iovec parts[WRITE_MESSAGES];
+		struct msghdr message = {.msg_iov = parts};
+		size_t skip = client->out_done;
+		ssize_t n;
+
+		for (const GList *at = client->out.head; at && message.msg_iovlen < WRITE_MESSAGES;
+			at = at->next) {
+			size_t size;
+			const uint8_t *bytes =
+				g_bytes_get_data(((const Outgoing *)at->data)->bytes, &size);
+
+			parts[message.msg_iovlen++] = (struct iovec){
+				.iov_base = (void *)(bytes + skip), .iov_len = size - skip};
+			skip = 0;
+		}
+		n = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0)
+			client_sent(client, (size_t)n);
+		else if (errno == EAGAIN || errno == EINTR)
+			return;
+		else
+			client_close(client);
 	}
 }
 
@@ -263,7 +377,9 @@ static void client_send(Client *client, GBytes *message, bool is_event)
 	outgoing->is_event = is_event;
 	*(is_event ? &client->event_bytes : &client->answer_bytes) += g_bytes_get_size(message);
 	g_queue_push_tail(&client->out, outgoing);
-	client_write(client);
+	/* Events come in crowds, and go out together in the next turn of the loop. */
+	if (!is_event || client->event_bytes >= EVENTS_TOGETHER_MAX)
+		client_write(client);
 	client_update(client);
 }
 
@@ -297,8 +413,8 @@ static void client_update(Client *client)
 		wanted |= G_IO_OUT;
 	if (may_ask && !whole)
 		wanted |= G_IO_IN;
-	if (may_ask && whole && !client->turn)
-		client->turn = g_idle_add_full(G_PRIORITY_DEFAULT, on_turn, client, NULL);
+	if (may_ask && whole)
+		client_line_up(client);
 	if (wanted == client->polled)
 		return;
 
@@ -490,6 +606,7 @@ int ipc_server_new(const char *path, const IpcHandler *handler, IpcServer **ret,
 	server->handler = *handler;
 	server->fd = -1;
 	server->group = group ? group->gr_gid : NO_GROUP;
+	g_queue_init(&server->readers);
 	server->clients = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, client_free);
 	r = listen_at(path, &server->fd);
 	if (r < 0)
@@ -509,6 +626,8 @@ IpcServer *ipc_server_free(IpcServer *server)
 		g_source_remove(server->source);
 	if (server->closer)
 		g_source_remove(server->closer);
+	if (server->readers_source)
+		g_source_remove(server->readers_source);
 	g_hash_table_unref(server->clients);
 	fd_clear(&server->fd);
 	if (server->path)
@@ -521,6 +640,7 @@ IpcServer *ipc_server_free(IpcServer *server)
 void ipc_server_answer(IpcServer *server, uint64_t number, const IpcAnswer *answer)
 {
 	Client *client = g_hash_table_lookup(server->clients, &number);
+	int64_t began_us = g_get_monotonic_time();
 
 	if (!client)
 		return;
@@ -528,6 +648,9 @@ void ipc_server_answer(IpcServer *server, uint64_t number, const IpcAnswer *answ
 
 	client->n_requests--;
 	client_send(client, ipc_encode_answer(answer), false);
+	/* One that comes in its turn counts there. */
+	if (!client->peer.may_change && !client->handling)
+		readers_charge(server, began_us);
 }
 
 void ipc_server_event(IpcServer *server, uint64_t number, const IpcEvent *event)
@@ -537,8 +660,10 @@ void ipc_server_event(IpcServer *server, uint64_t number, const IpcEvent *event)
 	if (!client || client->closing)
 		return;
 	if (client->event_bytes >= IPC_EVENT_BYTES_MAX) {
-		log_warning("Disconnecting client %d of user %u: it does not read its events",
-			client->peer.pid, client->peer.uid);
+		if (may_complain(server))
+			log_warning(
+				"Disconnecting client %d of user %u: it does not read its events",
+				client->peer.pid, client->peer.uid);
 		client_close(client);
 		return;
 	}

@@ -22,10 +22,11 @@
 #define IPC_CLIENTS_MAX      512
 #define IPC_USER_CLIENTS_MAX 32
 
-/* A client is not read from while it has so many requests without an answer, or has not taken so
- * many bytes of answers. */
-#define IPC_REQUESTS_MAX     256
-#define IPC_ANSWER_BYTES_MAX (1024 * 1024)
+/* A client is not read from while it has so many requests without an answer (one who may only read:
+ * fewer), or has not taken so many bytes of answers. */
+#define IPC_REQUESTS_MAX        256
+#define IPC_READER_REQUESTS_MAX 16
+#define IPC_ANSWER_BYTES_MAX    (1024 * 1024)
 
 /* A client that has not taken so many bytes of events is disconnected. */
 #define IPC_EVENT_BYTES_MAX (1024 * 1024)

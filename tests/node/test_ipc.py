@@ -165,6 +165,34 @@ def test_the_cluster_log_has_the_last_messages(store, client):
     refuses(errno.EMSGSIZE, client, "log-write", 6, "test", "x" * 3000)
 
 
+def test_what_clients_say_of_themselves_breaks_no_view(store, client):
+    keys = ["a/b", '"},{"', "\\", "../..", "k" * 127]
+    for key in keys:
+        client("status-set", key, "x")
+    shown = list(store.view(".version")["kvstore"].values())
+    assert [sorted(node) for node in shown] == [sorted(keys)]
+    for key in ("", "k" * 128, "a\nb", "a\tb", "\x7f", "ä"):
+        refuses(errno.EINVAL, client, "status-set", key, "x")
+    client("log-write", 6, '"}],', '"}]}\\ ä')
+    assert store.view(".clusterlog")["data"][0]["msg"] == '"}]}\\ ä'
+    for text in ("a\rb", "\x1b[31m", "\x7f", "\x9b31m"):
+        refuses(errno.EINVAL, client, "log-write", 6, "tag", text)
+        refuses(errno.EINVAL, client, "log-write", 6, text, "text")
+    refuses(errno.EMSGSIZE, client, "log-write", 6, "t" * 64, "text")
+    for owner in ("a\nb", "\x1b[31m", "\x9b31m"):
+        refuses(errno.EINVAL, client, "lock", "ha", owner, 60, 0)
+    refuses(errno.ENAMETOOLONG, client, "lock", "ha", "o" * 256, 60, 0)
+    refuses(errno.ENAMETOOLONG, client, "lock", "h" * 256, "me", 60, 0)
+
+
+def test_status_has_a_limit_in_all(client):
+    for i in range(15):
+        client("status-set", f"k{i:02}", "x" * 65536)
+    refuses(errno.ENOSPC, client, "status-set", "more", "x" * 65536)
+    client("status-set", "k00", "x")
+    client("status-set", "more", "x" * 65536)
+
+
 def test_events_are_told_to_who_asked(store, client):
     (store.mount / "dir").mkdir()
     with client.start("watch", cfsipc.PATH, 0, "dir") as below, \
@@ -477,6 +505,74 @@ def test_a_hundred_clients_are_told_of_each_change(store, client):
     for bare in watches:
         bare.close()
     wait_for(lambda: len(os.listdir(f"/proc/{store.process.pid}/fd")) < 50)
+
+
+FLOOD = """
+import select, socket, struct, sys
+path, kind, body = sys.argv[1], int(sys.argv[2]), bytes.fromhex(sys.argv[3])
+message = struct.pack("<IBBBBQ", 12 + len(body), 1, 1, kind, 0, 1) + body
+clients = []
+for _ in range(32):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    client.recv(64)
+    client.setblocking(False)
+    clients.append(client)
+print("begun", flush=True)
+while True:
+    readable, writable, _ = select.select(clients, clients, [])
+    for client in readable:
+        client.recv(1 << 20)
+    for client in writable:
+        try:
+            client.send(message * 200)
+        except BlockingIOError:
+            pass
+"""
+
+
+def median_write_ms(store, n=100):
+    taken = []
+    for _ in range(n):
+        began = time.monotonic()
+        (store.mount / "written").write_bytes(b"x" * 512)
+        taken.append((time.monotonic() - began) * 1000)
+    return sorted(taken)[n // 2]
+
+
+@pytest.mark.parametrize("kind, body", [
+    (cfsipc.READ, string("")), (cfsipc.STATE, b""), (cfsipc.BARRIER, b"")])
+def test_readers_who_ask_without_pause_hold_up_no_writer(store, kind, body):
+    for i in range(1000):
+        (store.mount / f"file-{i}").touch()
+    alone = median_write_ms(store)
+    group = grp.getgrnam("www-data").gr_gid
+    flood = subprocess.Popen(["/usr/bin/python3", "-c", FLOOD, str(store.socket), str(kind),
+                              body.hex()], stdout=subprocess.PIPE, **as_user(NOBODY, group))
+    try:
+        assert flood.stdout.readline() == b"begun\n"
+        # Without a limit, reading takes a hundred times as long.
+        assert median_write_ms(store) < 10 * alone + 5
+    finally:
+        flood.kill()
+        flood.wait()
+
+
+def test_who_only_reads_has_few_subscriptions(store):
+    group = grp.getgrnam("www-data").gr_gid
+    program = ("import socket, struct\n"
+               "s = socket.socket(socket.AF_UNIX)\n"
+               f"s.connect({str(store.socket)!r})\n"
+               "s.recv(64)\n"
+               "results = []\n"
+               "for i in range(10000):\n"
+               f"    s.sendall(struct.pack('<IBBBBQIBIB', 22, 1, 1, {cfsipc.SUBSCRIBE}, 0, i + 1,"
+               f" {cfsipc.PATH}, 0, 1, 0))\n"
+               "    results.append(struct.unpack('<I', s.recv(64)[16:20])[0])\n"
+               "print(results.count(0), set(results))\n")
+    found = subprocess.run(["/usr/bin/python3", "-c", program], stdout=subprocess.PIPE, check=True,
+                           text=True, **as_user(NOBODY, group))
+    assert found.stdout == f"16 {{0, {errno.ENOSPC}}}\n"
 
 
 def test_one_user_cannot_take_all_places(store, client):
