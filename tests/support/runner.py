@@ -237,7 +237,7 @@ TIERS = {
     "sim": check_tier("tests/sim/", 10 * MINUTE),
     "fuzz": fuzz_tier(minutes=1),
     "node": pytest_tier("node", 10 * MINUTE),
-    "cluster": pytest_tier("cluster", 20 * MINUTE),
+    "cluster": pytest_tier("cluster", 30 * MINUTE),
     "vm": pytest_tier("vm", 20 * MINUTE),
 }
 
