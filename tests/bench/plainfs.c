@@ -25,6 +25,8 @@ static int result(int r)
 	return r < 0 ? -errno : r;
 }
 
+static int directory_fd;
+
 /* Paths of the file system begin with '/'; the process is in the directory itself. */
 static const char *below(const char *path)
 {
@@ -33,6 +35,11 @@ static const char *below(const char *path)
 
 static void *plain_init(struct fuse_conn_info *connection, struct fuse_config *config)
 {
+	/* Here, as libfuse has gone to the root, also when it stays in the foreground. */
+	if (fchdir(directory_fd) < 0) {
+		perror("fchdir");
+		exit(EXIT_FAILURE);
+	}
 	config->use_ino = 1;
 	config->entry_timeout = 0;
 	config->attr_timeout = 0;
@@ -126,7 +133,8 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: plainfs DIRECTORY MOUNTPOINT\n");
 		return EXIT_FAILURE;
 	}
-	if (chdir(argv[1]) < 0) {
+	directory_fd = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory_fd < 0) {
 		perror(argv[1]);
 		return EXIT_FAILURE;
 	}
