@@ -366,6 +366,7 @@ int storefs_new(
 	int r;
 
 	assert(backend->tree && backend->writable && backend->submit);
+	assert(backend->lock_renew && backend->lock_expire);
 	assert(backend->view && backend->unmounted);
 
 	fs->backend = *backend;

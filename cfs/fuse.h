@@ -62,7 +62,7 @@ typedef struct StoreFsBackend {
 
 	/* Directories directly below priv/lock are locks.  Their time set to now renews the lease; set to
 	 * 0, it removes the lock if its lease has run out here, and otherwise changes nothing, with
-	 * success.  NULL: they have times as others do. */
+	 * success. */
 	int (*lock_renew)(void *data, uint64_t inode, ChangeToken *token);
 	int (*lock_expire)(void *data, uint64_t inode, ChangeToken *token);
 
