@@ -11,5 +11,5 @@ typedef struct ChangeToken ChangeToken;
 struct ChangeToken {
 	/* Called exactly once, with the result of the change; the token is its own from then. */
 	void (*answer)(ChangeToken *token, int result);
-	bool from_fs; /* It is a request of the file system. */
+	bool from_fs; /* It is a request of the file system, which will tell the kernel the result. */
 };

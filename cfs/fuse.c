@@ -36,7 +36,9 @@
 
 int fs_writable(const StoreFs *fs)
 {
-	return fs->stopping ? -EROFS : fs->backend.writable(fs->backend.data);
+	int r = fs->stopping ? -EROFS : fs->backend.writable(fs->backend.data);
+
+	return r == 0 && fs->n_stuck > 0 ? -EROFS : r;
 }
 
 Known *fs_known(const StoreFs *fs, fuse_ino_t number)
@@ -279,6 +281,9 @@ static void serve(StoreFs *fs)
 			break;
 		fuse_session_process_buf(fs->session, &fs->buffer);
 	}
+	/* They would wait in vain. */
+	if (fs->n_stuck > 0)
+		requests_give_up_deferred(fs, INT64_MAX);
 }
 
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
@@ -421,6 +426,13 @@ static void abandon_requests(StoreFs *fs)
 	g_hash_table_remove_all(fs->requests);
 }
 
+/* Those who wait for what is not going to end any more. */
+static void abandon_deferred(StoreFs *fs)
+{
+	deferred_abandon(&fs->blocked);
+	requests_give_up_deferred(fs, INT64_MAX);
+}
+
 static void abandon_files(StoreFs *fs)
 {
 	GHashTableIter iter;
@@ -440,7 +452,6 @@ static void abandon_files(StoreFs *fs)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		OpenFile *file = value;
 
-		deferred_abandon(&file->waiting);
 		g_bytes_unref(file->data);
 		g_free(file);
 	}
@@ -463,9 +474,10 @@ StoreFs *storefs_free(StoreFs *fs)
 	if (fs->patience_source)
 		g_source_remove(fs->patience_source);
 	abandon_requests(fs);
-	deferred_abandon(&fs->blocked);
+	abandon_deferred(fs);
 	while (fs->inval && !inval_stop(fs->inval)) {
 		serve(fs);
+		abandon_deferred(fs); /* They may hold what the thread waits for. */
 		g_usleep(STOP_POLL_US);
 	}
 	(void)inval_free(fs->inval);

@@ -6,6 +6,9 @@
  * One thread, which never blocks: a request that changes the tree becomes an operation and is
  * answered when that is committed.  Reads are answered from the tree at once.
  *
+ * Nobody waits for longer than 10 s, but is told EIO then.  From there on further changes are refused
+ * with EROFS, until what was waited for ends: they would stand behind it in the log.
+ *
  * What the kernel may keep: names, attributes, listings and pages, which are taken back by exact
  * invalidation (cfs/inval.h) as changes are applied.  On this node a change is seen by all who look
  * after its answer; on others when their kernel has been told.

@@ -199,6 +199,9 @@ static void force(Creation *creation)
 
 	if (creation->under_way || creation->failed)
 		return;
+	/* While it is open it can come true later, and nobody needs to wait now. */
+	if (creation->handle && fs_writable(creation->fs) < 0)
+		return;
 	request = request_new(creation->fs, NULL, finish_nothing);
 	request->creation = creation;
 	creation_submit(request);
@@ -234,6 +237,23 @@ GQueue *creation_under_way(Creation *creation)
 	return creation->under_way ? &creation->waiting : NULL;
 }
 
+static bool has_name(const Creation *creation, uint64_t parent, const char *name)
+{
+	return creation->parent == parent && str_equal(creation->name, name);
+}
+
+bool creation_has_name(const StoreFs *fs, uint64_t parent, const char *name)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, fs->creations);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		if (has_name(key, parent, name))
+			return true;
+	return false;
+}
+
 /* Makes those that match come true; the queue of one of them. */
 static GQueue *wait_for(const StoreFs *fs, uint64_t parent, const char *name, const Node *node)
 {
@@ -244,7 +264,7 @@ static GQueue *wait_for(const StoreFs *fs, uint64_t parent, const char *name, co
 		Creation *creation = link->data;
 
 		if (node ? creation->number != node->number
-			 : creation->parent != parent || (name && !str_equal(creation->name, name)))
+			 : (name ? !has_name(creation, parent, name) : creation->parent != parent))
 			continue;
 		force(creation);
 		/* What failed at once is gone if it was closed; it is not, as that waits for

@@ -13,6 +13,7 @@
 /* How long an open for writing waits for readers whose thread cannot be recognised.  They close such
  * small files at once, unless they do not get to run. */
 #define PATIENCE_MS 2000
+#define PATIENCE_US (PATIENCE_MS * INT64_C(1000))
 
 /* --- Handles ---------------------------------------------------------------------------------- */
 
@@ -187,6 +188,7 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 	Node *node = nodes_find(fs->nodes, number);
 	GQueue *busy = node ? node_busy(fs, node) : NULL;
 	Handle *handle;
+	bool waited = fs->patience_ended || fs_waited(fs, PATIENCE_US);
 	int r = -ENOENT;
 
 	if (busy) {
@@ -197,8 +199,7 @@ void fs_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 	if (made_is_number(number))
 		r = open_made(fs, (Made)(number - NUMBER_MADE), fi->flags, &handle);
 	else if (node && node->inode != 0)
-		r = open_file(
-			fs, node, fi->flags, fs->patience_ended, fuse_req_ctx(req)->pid, &handle);
+		r = open_file(fs, node, fi->flags, waited, fuse_req_ctx(req)->pid, &handle);
 	if (r == -EAGAIN) {
 		block(req, number, fi);
 		return;

@@ -112,8 +112,11 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	r = look_up(fs, inode_of(parent), name, fuse_req_ctx(req)->pid, &entry);
 	if (r == -ENOENT) {
-		/* Inode 0 lets the kernel remember that there is none. */
-		entry = (struct fuse_entry_param){.entry_timeout = CACHE_S};
+		/* Inode 0 lets the kernel remember that there is none, unless there may be one by an
+		 * answer that does not name it. */
+		entry = (struct fuse_entry_param){0};
+		if (!creation_has_name(fs, inode_of(parent), name))
+			entry.entry_timeout = CACHE_S;
 	}
 	(void)fuse_reply_entry(req, &entry);
 }

@@ -111,6 +111,9 @@ struct StoreFs {
 	GQueue blocked;        /* Of Deferred*: opens for writing that wait for readers. */
 	guint patience_source; /* Ends that; 0: none waits. */
 	bool patience_ended;
+	int64_t asked_us; /* Since when he waits for whom something is done; 0: he has just asked. */
+	unsigned n_stuck; /* Changes that the log has for too long.  What comes later stands behind
+			   * them, and would wait in vain: it is refused. */
 	uint64_t n_reads;
 };
 
@@ -241,7 +244,7 @@ typedef struct Deferred Deferred;
 
 struct Deferred {
 	fuse_req_t req;
-	int64_t since_us; /* Monotonic. */
+	int64_t since_us; /* Since when its caller waits: monotonic. */
 	void (*run)(Deferred *deferred);
 	fuse_ino_t number;
 	char *name;
@@ -261,6 +264,9 @@ static inline struct fuse_file_info *deferred_fi(Deferred *deferred)
 {
 	return deferred->has_fi ? &deferred->fi : NULL;
 }
+
+/* Whether he whose request is being handled has waited for so long before. */
+bool fs_waited(const StoreFs *fs, int64_t wait_us);
 
 /* Does what waits in a queue, or refuses it for the end of the file system. */
 void deferred_run(GQueue *queue);
@@ -297,10 +303,12 @@ struct Request {
 	bool append;
 	bool clears; /* Carries out the truncation of handle. */
 	unsigned n_tries;
-	uint64_t told_at; /* Answered when the kernel has been told this (cfs/inval.h). */
-	bool sees_all;    /* The kernel must be told all that has been applied before. */
-	bool given_up;    /* The caller was told -EIO; what comes concerns nobody any more. */
-	int64_t since_us; /* Monotonic. */
+	uint64_t told_at;     /* Answered when the kernel has been told this (cfs/inval.h). */
+	bool sees_all;        /* The kernel must be told all that has been applied before. */
+	bool given_up;        /* The caller was told -EIO; what comes concerns nobody any more. */
+	int64_t since_us;     /* Since when its caller waits … */
+	int64_t submitted_us; /* … and the log has its operation, both monotonic; 0: it has none. */
+	bool stuck;           /* Counted in fs->n_stuck. */
 	uint64_t offset;
 	GBytes *data;      /* What is written. */
 	size_t size;       /* How much of that is the caller's. */
@@ -316,6 +324,10 @@ Request *request_new(StoreFs *fs, fuse_req_t req, void (*finish)(Request *reques
 
 /* The request has this result: binds what it has created, calls finish() and frees it. */
 void request_end(Request *request, int result);
+
+/* Refuses with EIO those that wait since before a monotonic time for a change to end, to look at what it
+ * changes. */
+void requests_give_up_deferred(StoreFs *fs, int64_t before_us);
 
 /* Answers those whose file the kernel has been told about. */
 void requests_unpark(StoreFs *fs);
@@ -360,6 +372,9 @@ bool creation_answer_opener(const StoreFs *fs, fuse_req_t req, fuse_ino_t number
 /* The handle that created it is closed. */
 void creation_abandon(Creation *creation);
 void creation_destroy(gpointer data);
+
+/* Whether a file is to be created under a name. */
+bool creation_has_name(const StoreFs *fs, uint64_t parent, const char *name);
 
 /* As file_busy(), for a name, a node, and all names in a directory. */
 GQueue *creation_busy_name(const StoreFs *fs, uint64_t parent, const char *name);

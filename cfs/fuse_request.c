@@ -8,10 +8,12 @@
  * time somebody else has renamed the file in between. */
 #define TRIES_MAX 16
 
-/* How long a caller waits for a change at most.  The replica answers sooner what it has no view for;
- * this is for changes that no disk takes, as when all are full: a caller that waits for a file system
- * cannot even be killed. */
-#define OVERDUE_US (10 * G_USEC_PER_SEC)
+/* How long a caller waits at most, whatever it waits for: a caller that waits for a file system cannot
+ * even be killed.  The replica answers sooner what it has no view for; this is for changes that no disk
+ * takes, as when all are full.  And how often it is looked for. */
+#define OVERDUE_US       (10 * G_USEC_PER_SEC)
+#define OVERDUE_LOOK_S   1
+#define OVERDUE_GRACE_US (OVERDUE_US - OVERDUE_LOOK_S * G_USEC_PER_SEC)
 
 /* --- Open files ------------------------------------------------------------------------------- */
 
@@ -66,6 +68,28 @@ void open_file_unuse(StoreFs *fs, OpenFile *file)
 	g_free(file);
 }
 
+/* --- Since when somebody waits ---------------------------------------------------------------- */
+
+/* Since when the caller waits whose request is being handled, which may have waited before. */
+static int64_t asked_us(const StoreFs *fs)
+{
+	return fs->asked_us != 0 ? fs->asked_us : g_get_monotonic_time();
+}
+
+/* Sets that for what follows; returns what it was. */
+static int64_t set_asked(StoreFs *fs, int64_t since_us)
+{
+	int64_t outer_us = fs->asked_us;
+
+	fs->asked_us = since_us;
+	return outer_us;
+}
+
+bool fs_waited(const StoreFs *fs, int64_t wait_us)
+{
+	return fs->asked_us != 0 && g_get_monotonic_time() - fs->asked_us >= wait_us;
+}
+
 /* --- Waiting for other changes ---------------------------------------------------------------- */
 
 Deferred *defer(GQueue *queue, fuse_req_t req, void (*run)(Deferred *deferred), fuse_ino_t number,
@@ -74,7 +98,7 @@ Deferred *defer(GQueue *queue, fuse_req_t req, void (*run)(Deferred *deferred), 
 	Deferred *deferred = g_new0(Deferred, 1);
 
 	deferred->req = req;
-	deferred->since_us = g_get_monotonic_time();
+	deferred->since_us = asked_us(fs_of(req));
 	deferred->run = run;
 	deferred->number = number;
 	deferred->name = g_strdup(name);
@@ -97,7 +121,11 @@ void deferred_run(GQueue *queue)
 	Deferred *deferred;
 
 	while ((deferred = g_queue_pop_head(queue))) {
+		StoreFs *fs = fs_of(deferred->req);
+		int64_t outer_us = set_asked(fs, deferred->since_us);
+
 		deferred->run(deferred);
+		(void)set_asked(fs, outer_us);
 		deferred_free(deferred);
 	}
 }
@@ -114,10 +142,16 @@ void deferred_abandon(GQueue *queue)
 
 void deferred_give_up(GQueue *queue, int64_t before_us)
 {
-	Deferred *deferred;
+	GList *next;
 
-	while ((deferred = g_queue_peek_head(queue)) && deferred->since_us < before_us) {
-		(void)g_queue_pop_head(queue);
+	/* Not in order: who waits again has waited before. */
+	for (GList *link = queue->head; link; link = next) {
+		Deferred *deferred = link->data;
+
+		next = link->next;
+		if (deferred->since_us >= before_us)
+			continue;
+		g_queue_delete_link(queue, link);
 		(void)fuse_reply_err(deferred->req, EIO);
 		deferred_free(deferred);
 	}
@@ -173,10 +207,15 @@ static void request_free(Request *request)
 
 static void request_done(Request *request, int result)
 {
+	StoreFs *fs = request->fs;
+	int64_t outer_us =
+		set_asked(fs, request->since_us); /* For what is asked next for the caller. */
+
 	if (!request->given_up)
 		request->finish(request, result);
 	else if (request->dropped)
 		request->dropped(request);
+	(void)set_asked(fs, outer_us);
 	request_free(request);
 }
 
@@ -218,6 +257,10 @@ static void request_answer(ChangeToken *token, int result)
 {
 	Request *request = (Request *)token;
 
+	request->fs->n_stuck -= request->stuck;
+	request->stuck = false;
+	request->submitted_us = 0;
+
 	/* The operation names the file by path and inode; somebody has renamed or removed it
 	 * before its turn. */
 	if (result == -ENOENT && request->type != OP_INVALID && !request->creation &&
@@ -227,8 +270,7 @@ static void request_answer(ChangeToken *token, int result)
 		request_end(request, result);
 }
 
-/* Changes that do not end are waited for by those who look at what they change. */
-static void give_up_waiting(StoreFs *fs, int64_t before_us)
+void requests_give_up_deferred(StoreFs *fs, int64_t before_us)
 {
 	GHashTableIter iter;
 	gpointer value;
@@ -239,25 +281,38 @@ static void give_up_waiting(StoreFs *fs, int64_t before_us)
 	creations_give_up(fs, before_us);
 }
 
+static void give_up(Request *request)
+{
+	(void)fuse_reply_err(request->req, EIO);
+	request->req = NULL;
+	request->given_up = true;
+	/* If the change comes true yet, the kernel does not know it from an answer. */
+	request->token.from_fs = false;
+	/* The handle is there as long as its caller waits. */
+	if (request->clears && request->handle)
+		request->handle->truncation = TRUNCATION_FAILED;
+}
+
 static gboolean on_overdue(gpointer data)
 {
 	StoreFs *fs = data;
-	int64_t now_us = g_get_monotonic_time();
+	int64_t before_us = g_get_monotonic_time() - OVERDUE_GRACE_US;
 	GHashTableIter iter;
 	gpointer key;
-
-	give_up_waiting(fs, now_us - OVERDUE_US);
 
 	g_hash_table_iter_init(&iter, fs->requests);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
 		Request *request = key;
 
-		if (!request->req || now_us < request->since_us + OVERDUE_US)
-			continue;
-		(void)fuse_reply_err(request->req, EIO);
-		request->req = NULL;
-		request->given_up = true;
+		if (request->submitted_us != 0 && request->submitted_us <= before_us &&
+			!request->stuck) {
+			request->stuck = true;
+			fs->n_stuck++;
+		}
+		if (request->req && request->since_us <= before_us)
+			give_up(request);
 	}
+	requests_give_up_deferred(fs, fs->n_stuck > 0 ? INT64_MAX : before_us);
 	if (g_hash_table_size(fs->requests) > 0)
 		return G_SOURCE_CONTINUE;
 
@@ -275,10 +330,11 @@ Request *request_new(StoreFs *fs, fuse_req_t req, void (*finish)(Request *reques
 	request->req = req;
 	request->finish = finish;
 	request->mtime_s = -1;
-	request->since_us = g_get_monotonic_time();
+	request->since_us = asked_us(fs);
 	(void)g_hash_table_add(request->fs->requests, request);
 	if (!request->fs->overdue_source && !request->fs->stopping)
-		request->fs->overdue_source = g_timeout_add_seconds(1, on_overdue, request->fs);
+		request->fs->overdue_source =
+			g_timeout_add_seconds(OVERDUE_LOOK_S, on_overdue, request->fs);
 	return request;
 }
 
@@ -291,9 +347,14 @@ void request_submit(Request *request, Op *take_op)
 		take_op->mtime_s = (uint32_t)request->mtime_s;
 	else if (take_op->type != OP_BARRIER)
 		take_op->mtime_s = (uint32_t)(g_get_real_time() / G_USEC_PER_SEC);
-	r = request->fs->stopping ? -EROFS
-				  : backend->submit(backend->data, take_op, &request->token);
+	/* What nobody waits for may wait: it was promised by a close. */
+	r = request->req || request->fs->stopping ? fs_writable(request->fs) : 0;
+	if (r == 0) {
+		request->submitted_us = g_get_monotonic_time();
+		r = backend->submit(backend->data, take_op, &request->token);
+	}
 	if (r < 0) {
+		request->submitted_us = 0;
 		(void)op_free(take_op);
 		request_end(request, r);
 	}

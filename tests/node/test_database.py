@@ -326,16 +326,17 @@ def test_a_full_disk_fails_changes_and_frees_itself(cramped):
     ballast = cramped.database.parent / "ballast"
     free = os.statvfs(ballast.parent).f_bavail * os.statvfs(ballast.parent).f_frsize
     ballast.write_bytes(b"x" * (free - 16384))
-    # A close waits for what is under way: not before there is room.
     descriptor = os.open(cramped.mount / "a", os.O_WRONLY)
     with pytest.raises(OSError) as caught:
         os.pwrite(descriptor, b"x" * 200000, 6)
     assert caught.value.errno in (errno.EIO, errno.ENOSPC)
+    start = time.monotonic()
+    os.close(descriptor)
     fails_with(errno.ENOSPC, put, cramped.mount / "c", b"x" * 200000)
+    assert time.monotonic() - start < 3
     assert "Cannot write the database" in cramped.log()
     ballast.unlink()
     wait_for(lambda: "can be written again" in cramped.log(), 10)
-    os.close(descriptor)
     put(cramped.mount / "d", b"after")
     cramped.kill()
     cramped.start()

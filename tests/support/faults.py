@@ -19,7 +19,8 @@ drawn anew each time, and so is how long `run` takes.
     drop A / join A     A leaves the nodelist and loses its database / comes back, empty
     writable A          waits until changes are accepted
     readonly A          waits until changes are refused with EROFS
-    full A              waits until no disk takes changes, and they end with EIO
+    full A              waits until no disk takes changes, and they end with EIO, or are refused
+                        with EROFS as others have waited in vain
     settled             waits until everybody accepts changes
 """
 
@@ -372,16 +373,16 @@ class Run:
     def do_writable(self, word):
         store.wait_writable(self.nodes(word))
 
-    def _wait_refused(self, word, code):
+    def _wait_refused(self, word, *codes):
         for node in self.nodes(word):
-            wait_for(lambda node=node: store.probe(node) == code, store.NOTICE,
-                     f"{errno.errorcode[code]} on {node.name}")
+            wait_for(lambda node=node: store.probe(node) in codes, store.NOTICE,
+                     f"{errno.errorcode[codes[0]]} on {node.name}")
 
     def do_readonly(self, word):
         self._wait_refused(word, errno.EROFS)
 
     def do_full(self, word):
-        self._wait_refused(word, errno.EIO)
+        self._wait_refused(word, errno.EIO, errno.EROFS)
 
     def do_settled(self):
         store.wait_writable(self.lab.nodes)
