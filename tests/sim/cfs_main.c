@@ -15,10 +15,10 @@
 
 #include "tests/sim/sim.h"
 
-#define SEEDS_DEFAULT "1-600"
+#define SEEDS_DEFAULT "1-300"
 
 /* So many seeds are certain to meet everything. */
-#define COVERAGE_SEEDS_MIN 600
+#define COVERAGE_SEEDS_MIN 300
 
 /* More of the same is of no use. */
 #define FINDINGS_MAX 10
@@ -32,6 +32,13 @@ typedef struct Options {
 	char *trace;
 	gboolean once;
 } Options;
+
+static void options_clear(Options *options)
+{
+	g_free(options->seeds);
+	g_free(options->trace);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
 /* What parent and children share. */
 typedef struct Progress {
@@ -173,7 +180,7 @@ static bool parse_options(int *argc, char ***argv, Options *ret)
 
 int main(int argc, char **argv)
 {
-	Options options = {0};
+	g_auto(Options) options = {0};
 	int64_t until_us = INT64_MAX;
 	SimFigures ignored = {0};
 	Progress *progress;
