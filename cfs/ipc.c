@@ -182,8 +182,11 @@ static size_t client_whole(const Client *client)
 {
 	size_t max = client->peer.may_change ? IPC_REQUEST_MAX : IPC_READER_MAX;
 	size_t left = client->in->len - client->in_done;
-	ssize_t size = ipc_message_size(client->in->data + client->in_done, left, max);
+	ssize_t size;
 
+	if (left == 0)
+		return 0;
+	size = ipc_message_size(client->in->data + client->in_done, left, max);
 	return size < 0 ? left : (size_t)size;
 }
 
@@ -217,12 +220,11 @@ static void client_take_turn(Client *client, unsigned n_requests)
 	client->handling = true;
 	for (unsigned n = 0; n < n_requests && client_may_ask(client); n++) {
 		size_t size = client_whole(client);
-		const uint8_t *data = client->in->data + client->in_done;
 
 		if (size == 0)
 			break;
 		client->in_done += size;
-		client_handle(client, data, size);
+		client_handle(client, client->in->data + client->in_done - size, size);
 	}
 	client->handling = false;
 	client_update(client);
