@@ -321,6 +321,32 @@ def test_a_sleeping_store_does_not_hold_the_others_up(lab, n1, n3):
     assert (root(n3) / "test/a").read_bytes() == b"49"
 
 
+def test_a_store_that_ends_waits_for_no_caller(lab, n1, n2, n3):
+    """Changes hang, as the other stores sleep; the unit would be killed after 15 s."""
+    put(root(n1) / "test/a", b"before")
+    sleeping = {node: node.services()["atoll-cfs"]["pid"] for node in (n2, n3)}
+    ends = []
+    try:
+        for node, pid in sleeping.items():
+            node.ok(["kill", f"-{signal.SIGSTOP}", str(pid)])
+        caller = threading.Thread(
+            target=lambda: ends.append(try_put(root(n1) / "test/a", b"after")))
+        caller.start()
+        time.sleep(0.5)
+        assert caller.is_alive()
+        began = time.monotonic()
+        n1.service("stop", "atoll-cfs")
+        caller.join(5)
+        assert time.monotonic() - began < 5
+        assert ends in ([errno.EIO], [errno.ENOTCONN], [errno.ECONNABORTED])
+    finally:
+        for node, pid in sleeping.items():
+            node.ok(["kill", f"-{signal.SIGCONT}", str(pid)])
+        n1.service("start", "atoll-cfs")
+    wait_for(lambda: store_is_back(n1, None) and is_writable(n1), 30, "the return of n1")
+    wait_for(lambda: trees_are_equal(lab), 10, "equal trees")
+
+
 def bytes_to_disk(node):
     pid = node.services()["atoll-cfs"]["pid"]
     lines = (Path(f"/proc/{node.pid()}/root/proc/{pid}/io")).read_text().splitlines()
