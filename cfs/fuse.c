@@ -41,6 +41,16 @@ int fs_writable(const StoreFs *fs)
 	return r == 0 && fs->n_stuck > 0 ? -EROFS : r;
 }
 
+static unsigned n_moves(const StoreFs *fs, uint64_t inode)
+{
+	return GPOINTER_TO_UINT(g_hash_table_lookup(fs->moves, GSIZE_TO_POINTER(inode)));
+}
+
+fuse_ino_t fs_directory_number(const StoreFs *fs, uint64_t inode)
+{
+	return number_of(inode) + n_moves(fs, inode) % NUMBER_MOVES * NUMBER_MOVE;
+}
+
 Known *fs_known(const StoreFs *fs, fuse_ino_t number)
 {
 	return g_hash_table_lookup(fs->known, GSIZE_TO_POINTER(number));
@@ -86,6 +96,29 @@ static void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 
 /* --- What the kernel is to forget ------------------------------------------------------------- */
 
+/* The numbers that a directory has had and has. */
+static unsigned n_numbers(const StoreFs *fs, uint64_t inode)
+{
+	return MIN(n_moves(fs, inode), NUMBER_MOVES - 1) + 1;
+}
+
+static fuse_ino_t nth_number(uint64_t inode, unsigned n)
+{
+	return number_of(inode) + n * NUMBER_MOVE;
+}
+
+/* Under all numbers by which the kernel knows the directory.  The place of the last notification; 0:
+ * there was nothing to tell. */
+static uint64_t forget_name(StoreFs *fs, uint64_t parent, const char *name)
+{
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < n_numbers(fs, parent); i++)
+		if (fs_known(fs, nth_number(parent, i)))
+			at = inval_entry(fs->inval, nth_number(parent, i), name);
+	return at;
+}
+
 void fs_forget_file(StoreFs *fs, OpenFile *file, bool names)
 {
 	const GPtrArray *nodes = nodes_of(fs->nodes, file->inode);
@@ -106,16 +139,9 @@ void fs_forget_file(StoreFs *fs, OpenFile *file, bool names)
 			node->kept = false;
 	}
 	if (named && names && place)
-		at = inval_entry(
-			fs->inval, number_of(tree_node_parent(place)), tree_node_name(place));
+		at = MAX(at, forget_name(fs, tree_node_parent(place), tree_node_name(place)));
 	if (told)
 		file->told_at = at;
-}
-
-static void forget_name(StoreFs *fs, uint64_t parent, const char *name)
-{
-	if (fs_known(fs, number_of(parent)))
-		inval_entry(fs->inval, number_of(parent), name);
 }
 
 static void apply_to_file(StoreFs *fs, OpenFile *file, const TreeChange *change)
@@ -126,17 +152,46 @@ static void apply_to_file(StoreFs *fs, OpenFile *file, const TreeChange *change)
 		file->gone = true;
 	else if (node)
 		open_file_update(fs, file, node);
+	if (change->old_name)
+		nodes_moved(fs->nodes, file->inode);
 	fs_forget_file(fs, file, change->data_changed);
 }
 
 static void apply_to_directory(StoreFs *fs, uint64_t inode)
 {
-	Known *known = fs_known(fs, number_of(inode));
+	for (unsigned i = 0; i < n_numbers(fs, inode); i++) {
+		Known *known = fs_known(fs, nth_number(inode, i));
 
-	if (!known)
-		return;
-	known->n_changes++;
-	inval_inode(fs->inval, number_of(inode), true);
+		if (!known)
+			continue;
+		known->n_changes++;
+		inval_inode(fs->inval, nth_number(inode, i), true);
+	}
+}
+
+/* What the kernel has been told under the old name must not be what it finds under the new one. */
+static void directory_moved(StoreFs *fs, uint64_t inode)
+{
+	if (fs_known(fs, fs_directory_number(fs, inode)))
+		g_hash_table_insert(fs->moves, GSIZE_TO_POINTER(inode),
+			GUINT_TO_POINTER(n_moves(fs, inode) + 1));
+}
+
+/* The names of our own change follow from its answer, in the directory by whose number it was asked
+ * for.  But what the kernel moves is what it was told under the old name, in a file's case for good,
+ * and may not be what has been moved. */
+static void apply_to_names(StoreFs *fs, const TreeChange *change, bool own)
+{
+	bool moves_right = change->old_name && fs_known(fs, fs_directory_number(fs, change->inode));
+
+	if (!own || (change->old_name && !moves_right) || n_numbers(fs, change->parent) > 1)
+		(void)forget_name(fs, change->parent, change->name);
+	if (change->old_name && (!own || n_numbers(fs, change->old_parent) > 1))
+		(void)forget_name(fs, change->old_parent, change->old_name);
+	if (change->old_name && !own)
+		directory_moved(fs, change->inode);
+	if (change->removed)
+		(void)g_hash_table_remove(fs->moves, GSIZE_TO_POINTER(change->inode));
 }
 
 void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
@@ -156,13 +211,7 @@ void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
 		/* That of the root, which has no time, is not among the changes. */
 		if (change->parent == TREE_ROOT_INODE || change->old_parent == TREE_ROOT_INODE)
 			apply_to_directory(fs, TREE_ROOT_INODE);
-		/* The names of our own change follow from its answer; but what moves takes with it
-		 * what the kernel was told under the old name. */
-		if (own && !(change->old_name && file))
-			continue;
-		forget_name(fs, change->parent, change->name);
-		if (change->old_name && !own)
-			forget_name(fs, change->old_parent, change->old_name);
+		apply_to_names(fs, change, own);
 	}
 }
 
@@ -384,6 +433,7 @@ int storefs_new(
 	fs->known = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	fs->creations = g_hash_table_new_full(NULL, NULL, creation_destroy, NULL);
 	fs_remember(fs, FUSE_ROOT_ID);
+	fs->moves = g_hash_table_new(NULL, NULL);
 	fs->files = g_hash_table_new(NULL, NULL);
 	fs->requests = g_hash_table_new(NULL, NULL);
 	fs->handles = g_hash_table_new(NULL, NULL);
@@ -493,6 +543,7 @@ StoreFs *storefs_free(StoreFs *fs)
 		fuse_session_destroy(fs->session);
 	free(fs->buffer.mem);
 	g_hash_table_destroy(fs->known);
+	g_hash_table_destroy(fs->moves);
 	g_hash_table_destroy(fs->requests);
 	g_hash_table_destroy(fs->listings);
 	g_free(fs->mountpoint);

@@ -60,7 +60,7 @@ static int look_up(
 	if (!node)
 		return -ENOENT;
 	if (tree_node_is_directory(node)) {
-		ret->ino = number_of(tree_node_inode(node));
+		ret->ino = fs_directory_number(fs, tree_node_inode(node));
 		ret->attr_timeout = CACHE_S;
 		attr_of_node(fs, node, &ret->attr);
 		fs_remember(fs, ret->ino);

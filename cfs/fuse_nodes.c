@@ -12,7 +12,8 @@ typedef struct Family {
 /* A thread that was refused and will come again. */
 typedef struct Refusal {
 	bool writes;
-	uint64_t told; /* Number that it was told since; 0: none. */
+	uint64_t number; /* That it wanted to open … */
+	uint64_t told;   /* … and that it was told since; 0: none. */
 } Refusal;
 
 struct Nodes {
@@ -189,23 +190,48 @@ Node *nodes_lookup(Nodes *nodes, uint64_t inode, GBytes *data, pid_t thread)
 	return node;
 }
 
-static NodeOpen refuse(Nodes *nodes, pid_t thread, bool writes)
+void nodes_moved(Nodes *nodes, uint64_t inode)
 {
-	Refusal *refusal = g_new0(Refusal, 1);
+	Family *family = find_family(nodes, inode);
 
+	if (!family)
+		return;
+	family->current = NULL;
+	for (unsigned i = 0; i < family->nodes->len; i++)
+		((Node *)g_ptr_array_index(family->nodes, i))->moved = true;
+}
+
+/* Nobody but recognised threads is expected to come again. */
+static NodeOpen refuse(Nodes *nodes, const Node *node, pid_t thread, bool writes)
+{
+	Refusal *refusal;
+
+	if (thread == 0)
+		return NODE_STALE;
+
+	refusal = g_new0(Refusal, 1);
 	refusal->writes = writes;
+	refusal->number = node->number;
 	g_hash_table_insert(nodes->refusals, GINT_TO_POINTER(thread), refusal);
 	return NODE_STALE;
 }
 
-static NodeOpen open_to_write(
-	Nodes *nodes, Node *node, const GBytes *data, bool refused, bool waits, pid_t thread)
+/* Whether the thread was refused this very node, or sent to it: no name that it found before is
+ * behind that. */
+static bool is_known_to_want(const Refusal *refusal, const Node *node)
+{
+	return refusal && (refusal->number == node->number || refusal->told == node->number);
+}
+
+static NodeOpen open_to_write(Nodes *nodes, Node *node, const GBytes *data, const Refusal *refusal,
+	bool waits, pid_t thread)
 {
 	Family *family = find_family(nodes, node->inode);
 
-	if (!refused && thread != 0 &&
-		(!data || node->n_cached > 0 || node->use == NODE_USE_READERS))
-		return refuse(nodes, thread, true);
+	if ((!data || node->moved) && !is_known_to_want(refusal, node))
+		return refuse(nodes, node, thread, true);
+	if (!refusal && thread != 0 && (node->n_cached > 0 || node->use == NODE_USE_READERS))
+		return refuse(nodes, node, thread, true);
 
 	node->use = NODE_USE_WRITERS;
 	if (family && family->current == node)
@@ -222,7 +248,7 @@ static NodeOpen open_to_read(
 
 	if (right && node->data && node->use != NODE_USE_WRITERS)
 		return NODE_CACHED;
-	return refusal || thread == 0 ? NODE_DIRECT : refuse(nodes, thread, false);
+	return refusal || thread == 0 ? NODE_DIRECT : refuse(nodes, node, thread, false);
 }
 
 NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, NodeAccess access, pid_t thread)
@@ -232,9 +258,9 @@ NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, NodeAccess access, p
 
 	(void)g_hash_table_steal_extended(
 		nodes->refusals, GINT_TO_POINTER(thread), NULL, (gpointer *)&refusal);
-	how = access == NODE_READS ? open_to_read(nodes, node, data, refusal, thread)
-				   : open_to_write(nodes, node, data, refusal != NULL,
-					     access == NODE_WRITES, thread);
+	how = access == NODE_READS
+		      ? open_to_read(nodes, node, data, refusal, thread)
+		      : open_to_write(nodes, node, data, refusal, access == NODE_WRITES, thread);
 	if (how == NODE_STALE || how == NODE_BUSY)
 		return how;
 	node->n_handles++;

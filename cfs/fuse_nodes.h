@@ -20,6 +20,12 @@
  * closed the file, which no others can open any more.  A writer need not wait for ever: at worst a
  * reader finds its file shorter than it is, for the moment in which the writer opens it.
  *
+ * A number also stands for one name.  The kernel may still believe in a name that a file had, for as
+ * long as it has not been told; and to rename one of two names of one number to the other succeeds
+ * within the kernel, without us being asked.  So what has been renamed is told under another number.
+ * Nor does a writer get to a file by a name that it has no more: the success of what it does would
+ * seem to be about that name.  It is refused, and asks for the name anew.
+ *
  * Pure: knows neither tree nor kernel. */
 
 #include <stdbool.h>
@@ -47,6 +53,7 @@ typedef struct Node {
 	unsigned n_handles; /* Opened by nodes_open() … */
 	unsigned n_cached;  /* … with NODE_CACHED. */
 	bool kept;          /* The kernel may keep its name or attributes: the caller's to set. */
+	bool moved;         /* Told under a name that its file has no more. */
 } Node;
 
 typedef struct Nodes Nodes;
@@ -84,6 +91,9 @@ typedef enum NodeAccess {
  * must follow for NODE_CACHED and NODE_DIRECT. */
 NodeOpen nodes_open(Nodes *nodes, Node *node, GBytes *data, NodeAccess access, pid_t thread);
 void nodes_close(Nodes *nodes, Node *node, NodeOpen how);
+
+/* A file has got another name. */
+void nodes_moved(Nodes *nodes, uint64_t inode);
 
 /* The kernel forgets n look-ups.  A node without look-ups and handles is freed. */
 void nodes_forget(Nodes *nodes, uint64_t number, uint64_t n);

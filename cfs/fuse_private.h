@@ -14,8 +14,15 @@
 
 /* The kernel's numbers: FUSE_ROOT_ID (1) is the root, directory n of the tree is n + 1; from
  * NODES_FIRST on they are those of files (cfs/fuse_nodes.h), and from NUMBER_MADE on the links and
- * views that the store makes itself.  st_ino is n + 1 for files too. */
-#define NUMBER_MADE (UINT64_C(1) << 62)
+ * views that the store makes itself.  st_ino is n + 1 for files too.
+ *
+ * A directory gets NUMBER_MOVE more each time it is renamed without this kernel having asked for it,
+ * so that the kernel does not take the new name for the old one (cfs/fuse_nodes.h).  The old number
+ * goes on to be good for those who are in the directory.  Inodes are versions of the tree: they reach
+ * NUMBER_MOVE after some centuries of changes without a pause. */
+#define NUMBER_MADE  (UINT64_C(1) << 62)
+#define NUMBER_MOVE  (UINT64_C(1) << 48)
+#define NUMBER_MOVES 4096 /* Then they come round again, long after the kernel was told. */
 
 /* How long the kernel may keep what it is told.  Invalidation is what makes it right; this only
  * bounds the harm if one were lost. */
@@ -101,6 +108,7 @@ struct StoreFs {
 	Inval *inval;
 	Nodes *nodes;          /* Files that the kernel knows. */
 	GHashTable *known;     /* Number of anything else that it knows -> Known. */
+	GHashTable *moves;     /* Inode of a directory -> how often it has moved; absent: 0. */
 	GHashTable *files;     /* Inode -> OpenFile*. */
 	GHashTable *handles;   /* Set of Handle*: open files. */
 	GHashTable *creations; /* Set of Creation*. */
@@ -127,14 +135,16 @@ static inline const Tree *fs_tree(const StoreFs *fs)
 	return fs->backend.tree(fs->backend.data);
 }
 
+/* st_ino, and the number of a directory that has not moved. */
 static inline fuse_ino_t number_of(uint64_t inode)
 {
 	return inode + 1;
 }
 
+/* Of the root, or a directory. */
 static inline uint64_t inode_of(fuse_ino_t number)
 {
-	return number - 1;
+	return number % NUMBER_MOVE - 1;
 }
 
 /* --- fuse.c ----------------------------------------------------------------------------------- */
@@ -144,6 +154,9 @@ int fs_writable(const StoreFs *fs);
 
 /* The kernel has been told, by an answer that counts, of something that is not a file. */
 void fs_remember(StoreFs *fs, fuse_ino_t number);
+
+/* What the kernel is told now when it looks up a directory. */
+fuse_ino_t fs_directory_number(const StoreFs *fs, uint64_t inode);
 
 /* NULL: the kernel does not know it. */
 Known *fs_known(const StoreFs *fs, fuse_ino_t number);

@@ -129,23 +129,27 @@ def test_members_tells_who_is_there(lab, n1, n3):
     assert view(n1, ".members")["cluster"]["quorate"] == 1
 
 
-def race(lab, attempt):
-    """Runs attempt(node) on all nodes at the same moment: the names of those who succeeded."""
-    won, gate = [], threading.Barrier(len(lab.nodes))
+def race(lab, attempt, lost=FileExistsError):
+    """Runs attempt(node) on all nodes at the same moment: the names of those who succeeded.  The
+    others must have lost."""
+    won, failed, gate = [], [], threading.Barrier(len(lab.nodes))
 
     def run(node):
         gate.wait()
         try:
             attempt(node)
             won.append(node.name)
-        except FileExistsError:
+        except lost:
             pass
+        except OSError as error:
+            failed.append(f"{node.name}: {error}")
 
     threads = [threading.Thread(target=run, args=(node,)) for node in lab.nodes]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert not failed
     return won
 
 
@@ -165,6 +169,75 @@ def test_one_node_wins_a_race(lab):
         os.unlink(root(lab.node(winner[0])) / f"nodes/{winner[0]}/lxc/{90000 + i}.conf")
         for node in lab.nodes:
             barrier(node)
+
+
+@pytest.fixture
+def places(n1, request):
+    """Four paths between which something may be renamed, which is at the first one."""
+    os.mkdir(root(n1) / "test/p")
+    if request.param == "guest":
+        paths = [f"nodes/{name}/lxc/90500.conf" for name in ("n1", "n2", "n3")]
+        paths.append("test/p/90500.conf")
+    else:
+        paths = ["test/a", "test/b", "test/c", "test/p/a"]
+    if request.param == "directory":
+        os.mkdir(root(n1) / paths[0])
+    else:
+        put(root(n1) / paths[0], b"x")
+    yield paths
+    for path in (*paths, "test/p"):
+        path = root(n1) / path
+        if path.is_dir():
+            path.rmdir()
+        elif path.exists():
+            path.unlink()
+
+
+@pytest.mark.parametrize("places", ["guest", "file", "directory"], indirect=True)
+@pytest.mark.parametrize("aims", ["same", "different"])
+def test_one_node_wins_a_race_to_rename(lab, places, aims):
+    """Also one that asks when another has succeeded, and whose kernel may not know that yet."""
+    def rename(node, here, targets):
+        time.sleep(random.choice((0, random.uniform(0, 0.006))))
+        os.rename(root(node) / here, root(node) / targets[node.name])
+
+    here = places[0]
+    for _ in range(300):
+        for node in lab.nodes:
+            barrier(node)
+            wait_for(lambda node=node: (root(node) / here).exists(), 1, "the name")
+        others = random.sample([path for path in places if path != here], len(lab.nodes))
+        if aims == "same":
+            others = others[:1] * len(lab.nodes)
+        targets = {node.name: path for node, path in zip(lab.nodes, others)}
+        won = race(lab, lambda node, here=here, targets=targets: rename(node, here, targets),
+                   lost=FileNotFoundError)
+        assert len(won) == 1
+        here = targets[won[0]]
+    for node in lab.nodes:
+        barrier(node)
+        wait_for(lambda node=node: [path for path in places if (root(node) / path).exists()] ==
+                 [here], 1, "one name")
+
+
+def test_a_writer_finds_what_was_just_renamed(n1, n2):
+    paths = ["test/a", "test/b"]
+    put(root(n1) / paths[0], b"x")
+    for i in range(100):
+        here, there = paths[i % 2], paths[1 - i % 2]
+        barrier(n2)
+        wait_for(lambda here=here: (root(n2) / here).exists(), 1, "the name")
+        os.rename(root(n1) / here, root(n1) / there)
+        with open(root(n1) / there, "r+b") as file:
+            file.write(b"%d" % i)
+        os.truncate(root(n1) / there, 2)
+
+        # It may not have looked at the old name since, so its kernel may still have it.
+        barrier(n2)
+        with pytest.raises(FileNotFoundError):
+            open(root(n2) / here, "r+b")
+        with open(root(n2) / there, "r+b") as file:
+            assert file.read() == (b"%d" % i).ljust(2, b"\0")
 
 
 @pytest.mark.parametrize("size", [512, 200 * 1024])

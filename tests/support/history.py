@@ -85,9 +85,7 @@ def guest_model(state, operation):
         return value if state == "absent" else IMPOSSIBLE
     if kind == "guest-move":
         here, there = value.split(",")
-        # rename(2) of two names of one file does nothing and succeeds; a kernel that has not been
-        # told yet that the old name is gone takes the new one for its second.
-        return there if state in (here, there) else IMPOSSIBLE
+        return there if state == here else IMPOSSIBLE
     if kind == "guest-remove":
         return "absent" if state == value else IMPOSSIBLE
     node, seen = value

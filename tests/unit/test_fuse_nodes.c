@@ -101,7 +101,7 @@ static void where_no_name_is_looked_up_the_second_try_is_let_in(void **state)
 	assert_int_equal(node->n_handles, 3);
 }
 
-static void threads_without_a_number_are_never_refused(void **state)
+static void threads_without_a_number_are_let_in_by_a_right_name(void **state)
 {
 	Fixture *f = *state;
 	Node *node = nodes_lookup(f->nodes, INODE, f->old, 0);
@@ -190,6 +190,45 @@ static void what_is_created_is_the_writers_once_it_has_an_inode(void **state)
 	assert_int_equal(nodes_of(f->nodes, INODE)->len, 1);
 }
 
+static void under_a_new_name_it_has_a_new_number(void **state)
+{
+	Fixture *f = *state;
+	Node *node = nodes_lookup(f->nodes, INODE, f->old, READER), *told;
+	Node *other = nodes_lookup(f->nodes, INODE + 1, f->old, READER);
+
+	nodes_moved(f->nodes, INODE);
+	told = nodes_lookup(f->nodes, INODE, f->old, READER);
+	assert_true(told->number > node->number);
+	assert_ptr_equal(nodes_lookup(f->nodes, INODE, f->old, READER), told);
+
+	/* And back. */
+	nodes_moved(f->nodes, INODE);
+	assert_true(nodes_lookup(f->nodes, INODE, f->old, READER)->number > told->number);
+	assert_ptr_equal(nodes_lookup(f->nodes, INODE + 1, f->old, READER), other);
+	nodes_moved(f->nodes, INODE + 2);
+}
+
+static void nobody_writes_by_a_name_that_is_gone(void **state)
+{
+	Fixture *f = *state;
+	Node *node = nodes_lookup(f->nodes, INODE, f->old, WRITER), *told;
+
+	nodes_moved(f->nodes, INODE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, WRITER), NODE_STALE);
+	told = nodes_lookup(f->nodes, INODE, f->old, WRITER);
+	assert_int_equal(nodes_open(f->nodes, told, f->old, NODE_WRITES, WRITER), NODE_DIRECT);
+
+	/* Refused elsewhere, it has not asked for this name anew. */
+	told = nodes_lookup(f->nodes, INODE + 1, f->old, WRITER);
+	assert_int_equal(nodes_open(f->nodes, told, NULL, NODE_WRITES, WRITER), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES, WRITER), NODE_STALE);
+
+	/* Those that are not recognised may find out what is there now. */
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_WRITES_NOW, 0), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, told, NULL, NODE_WRITES, 0), NODE_STALE);
+	assert_int_equal(nodes_open(f->nodes, node, f->old, NODE_READS, 0), NODE_CACHED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,7 +241,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			where_no_name_is_looked_up_the_second_try_is_let_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-			threads_without_a_number_are_never_refused, set_up, tear_down),
+			threads_without_a_number_are_let_in_by_a_right_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_writer_among_readers_gets_a_number_of_its_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
@@ -213,6 +252,10 @@ int main(void)
 			nodes_live_as_long_as_they_are_known_or_open, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_is_created_is_the_writers_once_it_has_an_inode, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			under_a_new_name_it_has_a_new_number, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			nobody_writes_by_a_name_that_is_gone, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
