@@ -88,19 +88,24 @@ void sim_disk_clear(SimDisk *disk)
 	g_ptr_array_unref(disk->unsynced);
 }
 
+bool sim_disk_is_blank(const SimDisk *disk)
+{
+	return disk->durable->scalars.adopted == 0;
+}
+
 void sim_disk_lose(SimDisk *disk)
 {
 	assert(!disk->batch);
 
 	g_ptr_array_set_size(disk->unsynced, 0);
-	database_free(disk->forgotten);
-	disk->forgotten = disk->durable;
+	/* Who is lost again before it has learned anything has nothing new to forget. */
+	if (disk->forgotten && sim_disk_is_blank(disk)) {
+		database_free(disk->durable);
+	} else {
+		database_free(disk->forgotten);
+		disk->forgotten = disk->durable;
+	}
 	disk->durable = database_new();
-}
-
-bool sim_disk_is_blank(const SimDisk *disk)
-{
-	return disk->durable->scalars.adopted == 0;
 }
 
 static void copy_row(GTree *rows, const ReplicaRow *from)
