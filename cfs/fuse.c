@@ -144,10 +144,12 @@ void fs_forget_file(StoreFs *fs, OpenFile *file, bool names)
 		file->told_at = at;
 }
 
-static void apply_to_file(StoreFs *fs, OpenFile *file, const TreeChange *change)
+static void apply_to_file(StoreFs *fs, OpenFile *file, const TreeChange *change, bool own)
 {
 	const TreeNode *node = tree_by_inode(fs_tree(fs), change->inode);
 
+	if (!own && (change->removed || change->old_name))
+		file->n_displaced++;
 	if (change->removed)
 		file->gone = true;
 	else if (node)
@@ -202,7 +204,7 @@ void storefs_applied(StoreFs *fs, const GPtrArray *changes, bool own)
 		bool named = change->created || change->removed || change->old_name;
 
 		if (file)
-			apply_to_file(fs, file, change);
+			apply_to_file(fs, file, change, own);
 		else
 			apply_to_directory(fs, change->inode);
 		if (!named)

@@ -303,16 +303,10 @@ static int truncate_request(
 		return -ESTALE;
 
 	request = request_new(fs, req, finish_truncate);
-	request->inode = file->inode;
-	request->file = file;
-	file->n_users++;
 	if (handle && handle->writes) {
-		request->handle = handle;
-		if (handle->truncation != TRUNCATION_NONE) {
-			request->clears = true;
-			handle->truncation = TRUNCATION_NONE;
-		}
+		request_set_handle(request, handle);
 	} else {
+		request_set_file(request, file);
 		request->node = node;
 		request->writes = true;
 		file->n_writers++;

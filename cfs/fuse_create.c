@@ -139,15 +139,9 @@ static bool turn_into_change(Request *request, Handle *handle, int *result)
 	if (!handle || !request->data)
 		return true;
 
-	request->handle = handle;
-	request->file = handle->file;
-	request->file->n_users++;
-	request->inode = handle->file->inode;
-	if (handle->truncation != TRUNCATION_NONE) {
+	request_set_handle(request, handle);
+	if (request->clears)
 		request->type = OP_REPLACE;
-		request->clears = true;
-		handle->truncation = TRUNCATION_NONE;
-	}
 	request_submit_content(request);
 	return false;
 }

@@ -30,6 +30,7 @@ static bool flags_write(int flags)
 void handle_set_file(StoreFs *fs, Handle *handle, OpenFile *file)
 {
 	handle->file = file;
+	handle->n_displaced = file->n_displaced;
 	file->n_users++;
 	if (!handle->writes)
 		return;
@@ -267,20 +268,15 @@ static Request *content_request(fuse_req_t req, StoreFs *fs, Handle *handle, OpT
 {
 	Request *request = request_new(fs, req, finish);
 
-	request->handle = handle;
 	request->type = type;
 	request->offset = offset;
-	if (!handle->file) {
+	if (handle->file) {
+		request_set_handle(request, handle);
+		if (request->clears)
+			request->type = OP_REPLACE;
+	} else {
+		request->handle = handle;
 		request->creation = handle->creation;
-		return request;
-	}
-	request->file = handle->file;
-	request->file->n_users++;
-	request->inode = handle->file->inode;
-	if (handle->truncation != TRUNCATION_NONE) {
-		request->type = OP_REPLACE;
-		request->clears = true;
-		handle->truncation = TRUNCATION_NONE;
 	}
 	return request;
 }

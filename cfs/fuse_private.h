@@ -54,15 +54,17 @@ static inline bool made_is_link(Made made)
  * removed: for those who have it open. */
 typedef struct OpenFile {
 	uint64_t inode;
-	mode_t mode;        /* As it was last in the tree … */
-	uint32_t mtime_s;   /* … and its time. */
-	unsigned n_users;   /* Handles, requests under way, and 1 for all its nodes. */
-	unsigned n_writers; /* Handles for writing, and requests that change it without one. */
-	uint64_t told_at;   /* Place of the last notification that changes of it wait for. */
-	unsigned n_closing; /* Closed handles, whose truncation is not committed. */
-	bool gone;          /* Removed from the tree; data is all there is. */
-	GBytes *data;       /* Committed content. */
-	GQueue waiting;     /* Of Deferred*: for n_closing to become 0. */
+	mode_t mode;          /* As it was last in the tree … */
+	uint32_t mtime_s;     /* … and its time. */
+	unsigned n_users;     /* Handles, requests under way, and 1 for all its nodes. */
+	unsigned n_writers;   /* Handles for writing, and requests that change it without one. */
+	uint64_t told_at;     /* Place of the last notification that changes of it wait for. */
+	unsigned n_closing;   /* Closed handles, whose truncation is not committed. */
+	bool gone;            /* Removed from the tree; data is all there is. */
+	unsigned n_displaced; /* How often others than this file system's callers moved or removed
+			       * it. */
+	GBytes *data;         /* Committed content. */
+	GQueue waiting;       /* Of Deferred*: for n_closing to become 0. */
 } OpenFile;
 
 typedef enum Truncation {
@@ -79,9 +81,10 @@ typedef struct Handle {
 	OpenFile *file; /* NULL: something made by the store, or a file that is not created yet. */
 	Node *node;     /* By which it was opened; NULL: made by the store. */
 	NodeOpen how;
-	bool writes;        /* Counted in file->n_writers. */
-	GBytes *text;       /* What it reads; NULL: the content of file, whatever that is now. */
-	Creation *creation; /* NULL: the file is there. */
+	bool writes;          /* Counted in file->n_writers. */
+	unsigned n_displaced; /* Of file, when it was opened. */
+	GBytes *text;         /* What it reads; NULL: the content of file, whatever that is now. */
+	Creation *creation;   /* NULL: the file is there. */
 	Truncation truncation;
 } Handle;
 
@@ -308,6 +311,7 @@ struct Request {
 	void (*dropped)(Request *request); /* Called instead for one given up, unless NULL. */
 	uint64_t inode;                    /* Of the file that is changed … */
 	OpenFile *file;                    /* … and it, while it is open; counted as a user. */
+	unsigned n_displaced;              /* Of file, when it was opened by the caller. */
 	bool writes;                       /* Counted in file->n_writers. */
 	Node *node;                        /* Opened for the request, or NULL. */
 	Handle *handle;                    /* By which it is changed, or NULL. */
@@ -352,8 +356,13 @@ void request_submit(Request *request, Op *take_op);
 void request_submit_lock(
 	Request *request, int (*submit)(void *data, uint64_t inode, ChangeToken *token));
 
+/* The request changes this file; the same by a handle, whose truncation it carries out (`clears`). */
+void request_set_file(Request *request, OpenFile *file);
+void request_set_handle(Request *request, Handle *handle);
+
 /* Submits the change of content that the request describes, under the name that the file has now.
- * A file that is gone is changed here only, for those who have it open. */
+ * A file that is gone is changed here only, for those who have it open.  -ESTALE when others have
+ * moved or removed it since it was opened. */
 void request_submit_content(Request *request);
 
 /* The bytes of a request behind offset zeros; NULL: longer than a file may be. */

@@ -415,6 +415,25 @@ static void change_orphan(Request *request)
 	request_done(request, 0);
 }
 
+void request_set_file(Request *request, OpenFile *file)
+{
+	request->file = file;
+	request->inode = file->inode;
+	request->n_displaced = file->n_displaced;
+	file->n_users++;
+}
+
+void request_set_handle(Request *request, Handle *handle)
+{
+	request_set_file(request, handle->file);
+	request->n_displaced = handle->n_displaced;
+	request->handle = handle;
+	if (handle->truncation == TRUNCATION_NONE)
+		return;
+	request->clears = true;
+	handle->truncation = TRUNCATION_NONE;
+}
+
 void request_submit_content(Request *request)
 {
 	const Tree *tree = fs_tree(request->fs);
@@ -425,6 +444,12 @@ void request_submit_content(Request *request)
 	assert(request->type == OP_WRITE || request->type == OP_REPLACE ||
 		request->type == OP_TRUNCATE);
 
+	/* It may have been opened by a name that was no longer true elsewhere: a change of what is
+	 * moved or removed would be acknowledged, and be nowhere that its caller looks. */
+	if (request->file && request->n_displaced != request->file->n_displaced) {
+		request_done(request, -ESTALE);
+		return;
+	}
 	/* Here already, so that a gap of terabytes is never filled. */
 	if (request->offset > request->fs->limits.file_max ||
 		request->offset + request->size > request->fs->limits.file_max) {

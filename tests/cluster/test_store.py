@@ -240,6 +240,29 @@ def test_a_writer_finds_what_was_just_renamed(n1, n2):
             assert file.read() == (b"%d" % i).ljust(2, b"\0")
 
 
+@pytest.mark.parametrize("change", ["remove", "rename", "replace"])
+def test_no_write_is_acknowledged_into_what_another_node_displaced(n1, n2, change):
+    ours, theirs = root(n1) / "test", root(n2) / "test"
+    put(ours / "held", b"before")
+    barrier(n2)
+    with open(theirs / "held", "r+b", buffering=0) as held:
+        if change == "remove":
+            (ours / "held").unlink()
+        elif change == "rename":
+            (ours / "held").rename(ours / "moved")
+        else:
+            put(ours / "new", b"new")
+            (ours / "new").rename(ours / "held")
+        barrier(n2)
+        with pytest.raises(OSError) as refused:
+            held.write(b"after")
+        assert refused.value.errno == errno.ESTALE
+    here = ours / ("moved" if change == "rename" else "held")
+    assert not here.exists() if change == "remove" else here.read_bytes() in (b"before", b"new")
+    put(theirs / "held", b"anew")
+    assert (ours / "held").read_bytes() == b"anew"
+
+
 @pytest.mark.parametrize("size", [512, 200 * 1024])
 def test_readers_on_another_node_see_old_or_new(n1, n2, size):
     contents = [bytes([byte]) * size for byte in b"ab"]
