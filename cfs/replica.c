@@ -8,6 +8,12 @@
  * been cut off just before, in a view of its own in which it has seen less than we, or more.  So
  * nothing is acknowledged because it was delivered, only because `need` disks are known to hold it.
  *
+ * Nor is it given that what we got at the end of a view is without holes.  At a change of the ring, totem
+ * delivers what it has of the old one up to the first message that nobody has who goes along with us;
+ * then, across such holes, what comes from those who go along; and only then the new membership.  (The
+ * transitional configuration is between the two, but is not told to processes.)  So A may have m4, m6
+ * of its own and no m5 of B, while B and C have m4, m5, and have acknowledged both.
+ *
  * The log.  Changes are entries with an index, the epoch in which they were appended, and a hash of
  * the log up to them, by which two nodes find that their logs are one.  The tree is the result of
  * applying the committed prefix.  `promised` and `adopted` are epochs: the highest that this node has
@@ -21,7 +27,8 @@
  *
  *	1. One member announces VIEW.  Everybody who delivers it stops: the epoch that was open is over
  *	   for it, whatever of it is still under way (messages carry the id of their agreement).
- *	2. Each tells STATE: promised, adopted, log end, commit index, what it knows of quorum.
+ *	2. Each lets go of what may be behind a hole, and tells STATE: promised, adopted, log end, commit
+ *	   index, what it knows of quorum.  Who is unsure tells again when it has heard all (R14).
  *	3. With the last STATE, all decide alike.  `need` is a majority of the configured nodes (n).  The
  *	   source is the member with the highest (adopted, last index).  The epoch is the highest
  *	   promised one, plus one.
@@ -36,12 +43,12 @@
  *	R1	An epoch opens once at most: `need` members have promised it on their disks, each promises
  *		only higher epochs than before, and any two sets of `need` members share one.
  *	R2	A member appends to its log only in the epoch that it has adopted, in the view that opened
- *		it, in the order of the bus.  So the logs of two members that adopted the same epoch last
- *		are prefixes one of the other.
+ *		it, in the order of the bus.  So the logs of two members that adopted the same epoch last,
+ *		and have left it, are prefixes one of the other (with R14).
  *	R3	An ACK of (epoch, index) says: my disk holds that I have adopted the epoch, and its log up
  *		to index.
- *	R4	A log is shortened or changed only by taking over what a source has sent, in an open epoch,
- *		in one transaction: the end of its log behind an index at which both logs have one hash
+ *	R4	A log is shortened or changed only by R14, behind what anybody can have counted, or by
+ *		taking over what a source has sent, in an open epoch, in one transaction: the end of its log behind an index at which both logs have one hash
  *		and which is not before our commit index, or its tree with the log from there.
  *	R5	The tree, and each answer, come from entries that `need` disks hold.
  *	R6	The commit index of a member never falls: a source's log contains all that anybody has
@@ -60,12 +67,47 @@
  *		the epoch that it cites, and only if no renewal of the lock in that epoch is before it but
  *		those that it cites.
  *
+ * Holes.
+ *
+ *	R14	Who leaves an epoch cuts its log behind `proven`, or behind its commit index if that is
+ *		higher, before it tells anything, and on its disk before it promises anything.  `proven`
+ *		is the end of the log with which it adopted the epoch, or the index of the last ACK of
+ *		its own, as a voter, that came back to it in that epoch.
+ *
+ * What is cut was counted by nobody.  An ACK of it, if there was one, was either ordered in the old ring:
+ * then it came back to us before the view changed, whatever else did not.  Or it was not: then it comes
+ * with the id of an agreement that is over (R9).  And who counts its own disk without an ACK has moved
+ * its commit index.
+ *
+ * What is left has no hole.  When an ACK was ordered in a ring, that ring had not changed for its
+ * sender, so the sender had all up to what the ACK speaks of.  Commit indexes follow from ACKs: that of
+ * a companion speaks of what we both have, or all that had been ordered before it; that of anybody
+ * else is delivered to us only without a hole before it.  With `need` 1, the only voter decides alone,
+ * and the ACKs of others, who are no voters, prove nothing.
+ *
+ * Cutting less and preferring the source with the highest `proven` would save some messages, but not
+ * locks: between two equals, the one with a takeover behind a hole would win over the renewal that it
+ * has missed.  What is cut is sent again by its origin (R8).
+ *
+ * Who has restarted, and not written before that it had left its last epoch (`settled`), does not know
+ * what of its log it has acknowledged, and who has lost the bus not whether an ACK came through.  Both
+ * keep all.  Such a member, if its log ends behind its commit index,
+ * is unsure, says so, and speaks again when all have told: if a voter that is sure and has adopted the
+ * same epoch has another entry at the end of its own log, it tells its commit index as its log end, and
+ * is not the source.  Both logs are one as far as either was counted on, so that voter has all of it.
+ *
+ * What remains: A ends when its disk has entries behind a hole, and not yet the cut, which is the next
+ * batch; every member present that holds what A has missed has ended, too, before its disk knew that the
+ * epoch was over; and they meet before an epoch opens without A.  Then the longer log wins.  It takes
+ * processes that end on both sides within milliseconds of one change of the ring.
+ *
  * Why an acknowledged entry is never lost.  Let x be committed in epoch e: need(e) disks hold it with e
  * adopted.  Let f > e be the next epoch that opens.  need(f) members promised f; one of them, m, holds
  * x.  m told its state before it promised f, in the view of f, and had x then already: between telling
  * and promising it appends nothing, and after that nothing in e.  So m told adopted >= e; not more than
- * e, because f is the next epoch that opens.  The source told at least (e, m's last index).  By R2 it has
- * x, and so has everybody who adopts f; for the epochs behind f, the same again.
+ * e, because f is the next epoch that opens; and a log end not before x, by R14, or else a voter has told
+ * one that does.  The source told at least that.  By R2 it has x, and so has everybody who adopts f; for
+ * the epochs behind f, the same again.
  *
  * The adopted epoch decides, not the epoch of the last entry: otherwise a member with an entry of an old
  * epoch that was stored by few could win over members that have adopted a later one, and displace what is
@@ -124,7 +166,8 @@
  * whichever is last, and then sends a takeover T that cites what it has seen.  No clocks are compared.
  * Let renewal N be good in epoch e, and T commit.  T was appended first in the epoch that it cites, f.
  *
- *	f = e	All who deliver both do so in one order.  If T is before N, N's sender has T in its log
+ *	f = e	All who deliver both do so in one order, and no log keeps what is behind a hole (R14): who
+ *		tells T has delivered N, if N was before it, and whose N is good has T, if T was.  If T is before N, N's sender has T in its log
  *		or tree, and N is not good.  If N is before T, T cites N, or it is refused: so T's sender
  *		had seen N, which is later than when N was asked for, and has waited for ttl since.
  *	f > e	`need` voters delivered N in e; one of them promised f later; f opened later still.  T's
@@ -510,9 +553,15 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	r->image = g_steal_pointer(&loaded);
 	r->promised = MAX(image->scalars.promised, image->scalars.adopted);
 	r->adopted = image->scalars.adopted;
+	/* What is committed is certain. */
+	r->settled = image->scalars.settled;
+	r->unsure = r->settled != r->adopted && image_last(r->image) > r->image->commit;
 	r->written = image_last(r->image);
+	r->disk_cut = UINT64_MAX;
+	r->taken_cut = UINT64_MAX;
 	r->written_promised = r->promised;
 	r->written_adopted = r->adopted;
+	r->written_settled = r->settled;
 	r->dirty = g_tree_new_full(compare_inodes, NULL, g_free, NULL);
 	r->dirty_since_ms = -1;
 	r->resend_ms = -1;

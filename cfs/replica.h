@@ -113,6 +113,7 @@ typedef struct ReplicaOrigin {
 typedef struct ReplicaScalars {
 	uint64_t promised; /* No entry of an epoch below this one is accepted any more. */
 	uint64_t adopted;  /* The epoch that the log was last level with. */
+	uint64_t settled;  /* The last epoch that we have left with nothing doubtful in the log. */
 	uint64_t commit;   /* Index of the last entry that the rows contain. */
 	uint64_t version;  /* Of the tree (tree_version()). */
 	uint8_t commit_hash[REPLICA_HASH_SIZE]; /* Of the log up to commit. */

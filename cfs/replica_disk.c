@@ -341,6 +341,23 @@ void disk_mark(Replica *r, uint64_t inode)
 	g_tree_insert(r->dirty, key, key);
 }
 
+/* Entries behind index, of which some may be on the disk or on their way to it, are not in our log any
+ * more.  Soon they are not on the disk: who starts from there would count on them. */
+void disk_forget_behind(Replica *r, uint64_t index)
+{
+	if (r->written <= index && !(r->batch && r->batch_last > index))
+		return;
+	r->disk_cut = MIN(r->disk_cut, index);
+	r->written = MIN(r->written, index);
+}
+
+/* The batch does what is to be forgotten. */
+static void take_cut(Replica *r)
+{
+	r->taken_cut = r->disk_cut;
+	r->disk_cut = UINT64_MAX;
+}
+
 typedef struct Taking {
 	ReplicaBatch *batch;
 	const Tree *tree;
@@ -368,7 +385,8 @@ static void take_dirty(Replica *r, const Tree *tree)
 static bool must_sync(const Replica *r)
 {
 	return r->promised > r->written_promised || r->adopted > r->written_adopted ||
-	       r->written < image_last(r->image);
+	       r->written < image_last(r->image) || r->disk_cut < UINT64_MAX ||
+	       r->settled > r->written_settled;
 }
 
 static void add_entries(ReplicaBatch *batch, const Image *image, uint64_t first, uint64_t last)
@@ -387,7 +405,10 @@ static void make_batch(Replica *r)
 	r->batch->sync = must_sync(r);
 	r->batch->scalars.promised = r->promised;
 	r->batch->scalars.adopted = r->adopted;
+	r->batch->scalars.settled = r->settled;
+	r->batch->log_cut = r->disk_cut;
 	r->batch->log_first = log_first_to_keep(r);
+	take_cut(r);
 	dump_scalars(r->batch, image);
 	take_dirty(r, image->tree);
 	dump_origins(r->batch, image, false);
@@ -449,8 +470,10 @@ void disk_stage(Replica *r, Staged *staged)
 		stage_image(r, staged->image, staged->changed);
 	else
 		stage_entries(r, staged->cut, staged->entries);
+	take_cut(r);
 	r->batch->scalars.promised = r->promised;
 	r->batch->scalars.adopted = r->epoch;
+	r->batch->scalars.settled = r->settled;
 	r->staged = staged;
 	start_batch(r);
 }
@@ -467,8 +490,9 @@ static void finish_batch(Replica *r)
 
 	r->written_promised = batch->scalars.promised;
 	r->written_adopted = batch->scalars.adopted;
+	r->written_settled = batch->scalars.settled;
 	r->written_commit = batch->scalars.commit;
-	r->written = r->batch_last;
+	r->written = MIN(r->batch_last, r->disk_cut);
 	if (r->staged)
 		switch_in(r, g_steal_pointer(&r->staged));
 	log_release(r);
@@ -487,6 +511,7 @@ static void mark_again(Replica *r, const ReplicaBatch *batch)
 	g_hash_table_iter_init(&iter, r->image->origins);
 	while (g_hash_table_iter_next(&iter, NULL, &origin))
 		((Origin *)origin)->dirty = true;
+	r->disk_cut = MIN(r->disk_cut, r->taken_cut);
 	r->dirty_since_ms = replica_now(r);
 }
 

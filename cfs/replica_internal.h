@@ -121,6 +121,7 @@ typedef struct Peer {
 	uint32_t node;
 	bool told; /* `state` is there. */
 	WireState state;
+	bool unsure;        /* Was so when it told first. */
 	bool voter;         /* Its disk counts: it is one of the configured nodes. */
 	bool promised;      /* For the new epoch. */
 	bool level;         /* Had the source's log, or has acknowledged since. */
@@ -165,15 +166,21 @@ struct Replica {
 	Image *image;
 	uint64_t promised;
 	uint64_t adopted;
+	uint64_t proven;  /* Up to here our log of the epoch can count with others (R14). */
+	uint64_t settled; /* The last epoch that we have left with no more than that. */
+	bool unsure;      /* We do not know up to where: we have restarted, or lost the bus. */
 
 	/* The database (replica_disk.c). */
-	ReplicaBatch *batch;       /* Under way, or waiting to be tried again; NULL: none. */
-	bool batch_failed;         /* It waits … */
-	int64_t batch_retry_ms;    /* … until then. */
-	uint64_t batch_last;       /* Index of the last entry in it. */
-	uint64_t written;          /* Entries up to this index are on our disk … */
+	ReplicaBatch *batch;    /* Under way, or waiting to be tried again; NULL: none. */
+	bool batch_failed;      /* It waits … */
+	int64_t batch_retry_ms; /* … until then. */
+	uint64_t batch_last;    /* Index of the last entry in it. */
+	uint64_t written;       /* Entries up to this index are on our disk … */
+	uint64_t disk_cut;      /* Those behind this one have left our log; UINT64_MAX: none … */
+	uint64_t taken_cut;     /* … or the batch removes them. */
 	uint64_t written_promised; /* … as is this … */
 	uint64_t written_adopted;  /* … and this … */
+	uint64_t written_settled;  /* … and this … */
 	uint64_t written_commit;   /* … and the tree of this index. */
 	GTree *dirty;              /* Inodes that differ from the database. */
 	int64_t dirty_since_ms;
@@ -201,6 +208,7 @@ struct Replica {
 	Peer peers[REPLICA_NODES_MAX];
 	unsigned n_peers;
 	int64_t gathering_since_ms;
+	bool told_last; /* Our last word is sent, if nothing changes. */
 	bool tell;      /* Our state must be told (again). */
 	bool hopeless;  /* All have told, and cannot form an epoch … */
 	bool forgetful; /* … only because too many of them are blank. */
@@ -278,6 +286,8 @@ int log_entry_new(const ReplicaEntry *from, LogEntry **ret);
 bool log_follows(const uint8_t *previous, const ReplicaEntry *entry);
 void log_hash(const uint8_t *previous, const ReplicaEntry *entry, uint8_t *ret);
 void log_append(Replica *r, LogEntry *entry);
+void log_cut(Replica *r, uint64_t index);
+void log_leave(Replica *r);
 void log_commit(Replica *r, uint64_t index);
 void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message);
 void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message);
@@ -317,6 +327,7 @@ void disk_add_node(ReplicaBatch *batch, const TreeNode *node);
 void disk_add_row(ReplicaBatch *batch, const Tree *tree, uint64_t inode);
 void disk_add_origins(ReplicaBatch *batch, const Image *image);
 void disk_mark(Replica *r, uint64_t inode);
+void disk_forget_behind(Replica *r, uint64_t index);
 void disk_stage(Replica *r, Staged *staged);
 void disk_abandon(Replica *r);
 bool disk_replacing(const Replica *r);

@@ -174,6 +174,25 @@ void log_append(Replica *r, LogEntry *entry)
 	image_append(image, entry);
 }
 
+/* Lets go of what is behind index, here and on the disk. */
+void log_cut(Replica *r, uint64_t index)
+{
+	if (index >= image_last(r->image))
+		return;
+	image_cut(r->image, index);
+	disk_forget_behind(r, index);
+}
+
+/* The epoch is over for us.  What we have delivered may have holes by now, behind what has been
+ * acknowledged in time; nobody can have counted on us for that (R14). */
+void log_leave(Replica *r)
+{
+	if (r->state != REPLICA_STATE_ACTIVE)
+		return;
+	log_cut(r, MAX(r->proven, r->image->commit));
+	r->settled = r->adopted;
+}
+
 /* The entries of a message; an error when one of them is no operation: then none counts, on any
  * member. */
 static int read_entries(uint32_t sender, const WireMessage *message, GPtrArray **ret)
@@ -350,8 +369,11 @@ void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message)
 		return;
 	if (message->ack.epoch != r->epoch)
 		return;
-	if (peer->node == r->options.node)
+	if (peer->node == r->options.node) {
 		r->ack_under_way = false;
+		if (peer->voter)
+			r->proven = MAX(r->proven, message->ack.index);
+	}
 	if (!peer->level)
 		r->env.state_changed(r->env.data);
 	peer->level = true;

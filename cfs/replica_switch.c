@@ -248,6 +248,8 @@ void switch_in(Replica *r, Staged *staged)
 		switch_log(r, staged);
 	staged_free(staged);
 	r->adopted = r->written_adopted;
+	r->proven = image_last(r->image);
+	r->unsure = false;
 
 	/* The view may be another one by now; then this is what we tell in it. */
 	if (r->state != REPLICA_STATE_CATCHING_UP || r->epoch != r->adopted)

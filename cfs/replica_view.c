@@ -26,6 +26,7 @@ static void reset(Replica *r)
 	r->n_peers = 0;
 	r->announcing = false;
 	r->left_out = false;
+	r->told_last = false;
 	r->tell = false;
 	r->hopeless = false;
 	r->forgetful = false;
@@ -43,8 +44,11 @@ static void reset(Replica *r)
 	r->gathering_since_ms = replica_now(r);
 }
 
+/* The bus is gone, and with it perhaps an acknowledgement of ours that others have got. */
 void view_leave(Replica *r)
 {
+	if (r->state == REPLICA_STATE_ACTIVE)
+		r->unsure = image_last(r->image) > r->image->commit;
 	reset(r);
 	r->n_members = 0;
 	r->newer = 0;
@@ -63,6 +67,7 @@ void view_enter(Replica *r, const uint32_t *nodes, unsigned n_nodes)
 {
 	assert(n_nodes > 0 && n_nodes <= REPLICA_NODES_MAX);
 
+	log_leave(r);
 	reset(r);
 	memcpy(r->members, nodes, n_nodes * sizeof(nodes[0]));
 	r->n_members = n_nodes;
@@ -80,6 +85,7 @@ void view_go_blind(Replica *r, uint32_t node)
 {
 	if (!is_member(r, node))
 		return;
+	log_leave(r);
 	reset(r);
 	r->newer = node;
 	replica_set_state(r, REPLICA_STATE_GATHERING);
@@ -145,6 +151,7 @@ void view_receive_announce(Replica *r, uint32_t sender, const WireMessage *messa
 	if (!announcement_fits(r, sender, message))
 		return;
 
+	log_leave(r);
 	reset(r);
 	replica_set_state(r, REPLICA_STATE_GATHERING);
 	if (!takes_part(r, message, r->options.node)) {
@@ -160,40 +167,6 @@ void view_receive_announce(Replica *r, uint32_t sender, const WireMessage *messa
 }
 
 /* --- Telling ---------------------------------------------------------------------------------- */
-
-static void send_state(Replica *r)
-{
-	WireMessage message = {.type = WIRE_STATE, .view = r->view};
-	WireState *state = &message.state;
-
-	state->promised = r->promised;
-	state->adopted = r->adopted;
-	state->last = image_last(r->image);
-	state->commit = r->image->commit;
-	memcpy(state->last_hash, image_last_hash(r->image), REPLICA_HASH_SIZE);
-	memcpy(state->commit_hash, r->image->commit_hash, REPLICA_HASH_SIZE);
-	state->quorate = r->quorate;
-	state->reduced = r->reduced;
-	state->trusted = r->options.trusted;
-	state->n_online = r->n_online;
-	state->n_configured = r->n_configured;
-	memcpy(state->configured, r->configured, sizeof(state->configured));
-	r->tell = false;
-	replica_send(r, &message);
-}
-
-/* Whether what a state says of quorum is what corosync says to us, as far as it has a say: how many
- * are online only counts when they are fewer than a majority. */
-static bool says_our_quorum(const Replica *r, const WireState *state)
-{
-	return state->quorate == r->quorate && state->reduced == r->reduced &&
-	       (!state->reduced || state->n_online == r->n_online) &&
-	       state->n_configured == r->n_configured &&
-	       memcmp(state->configured, r->configured,
-		       r->n_configured * sizeof(r->configured[0])) == 0;
-}
-
-/* --- Deciding --------------------------------------------------------------------------------- */
 
 /* Marks the voters: members that any member believes to be configured.  Returns the size of the
  * union of all beliefs. */
@@ -221,6 +194,82 @@ static unsigned mark_voters(Replica *r)
 	}
 	return n_all;
 }
+
+static bool all_told(const Replica *r)
+{
+	for (unsigned i = 0; i < r->n_peers; i++)
+		if (!r->peers[i].told)
+			return false;
+	return r->n_peers > 0;
+}
+
+/* Whether all have told, and nobody has another word to say. */
+static bool all_are_sure(const Replica *r)
+{
+	for (unsigned i = 0; i < r->n_peers; i++)
+		if (r->peers[i].state.unsure)
+			return false;
+	return all_told(r);
+}
+
+/* Whether a voter knows better than we, who are unsure, what our log of this epoch should be.  Then the
+ * source is one who has at least what that voter has. */
+static bool is_refuted(Replica *r)
+{
+	const Image *image = r->image;
+
+	(void)mark_voters(r);
+	for (unsigned i = 0; i < r->n_peers; i++) {
+		const Peer *peer = &r->peers[i];
+		const WireState *state = &peer->state;
+
+		if (!peer->voter || peer->unsure || state->adopted != r->adopted ||
+			state->last <= image->commit || state->last > image_last(image))
+			continue;
+		if (memcmp(image_entry(image, state->last)->entry.hash, state->last_hash,
+			    REPLICA_HASH_SIZE) != 0)
+			return true;
+	}
+	return false;
+}
+
+static void send_state(Replica *r)
+{
+	WireMessage message = {.type = WIRE_STATE, .view = r->view};
+	WireState *state = &message.state;
+	bool refuted = r->unsure && all_told(r) && is_refuted(r);
+
+	state->promised = r->promised;
+	state->adopted = r->adopted;
+	state->last = refuted ? r->image->commit : image_last(r->image);
+	state->commit = r->image->commit;
+	memcpy(state->last_hash, refuted ? r->image->commit_hash : image_last_hash(r->image),
+		REPLICA_HASH_SIZE);
+	memcpy(state->commit_hash, r->image->commit_hash, REPLICA_HASH_SIZE);
+	state->quorate = r->quorate;
+	state->reduced = r->reduced;
+	state->trusted = r->options.trusted;
+	state->unsure = r->unsure && !all_told(r);
+	state->n_online = r->n_online;
+	state->n_configured = r->n_configured;
+	memcpy(state->configured, r->configured, sizeof(state->configured));
+	r->told_last = !state->unsure;
+	r->tell = false;
+	replica_send(r, &message);
+}
+
+/* Whether what a state says of quorum is what corosync says to us, as far as it has a say: how many
+ * are online only counts when they are fewer than a majority. */
+static bool says_our_quorum(const Replica *r, const WireState *state)
+{
+	return state->quorate == r->quorate && state->reduced == r->reduced &&
+	       (!state->reduced || state->n_online == r->n_online) &&
+	       state->n_configured == r->n_configured &&
+	       memcmp(state->configured, r->configured,
+		       r->n_configured * sizeof(r->configured[0])) == 0;
+}
+
+/* --- Deciding --------------------------------------------------------------------------------- */
 
 /* Whether a member can vouch for what it has promised and acknowledged before. */
 static bool remembers(const Peer *peer)
@@ -324,14 +373,6 @@ static bool decide(Replica *r, Decision *ret)
 	return true;
 }
 
-static bool all_told(const Replica *r)
-{
-	for (unsigned i = 0; i < r->n_peers; i++)
-		if (!r->peers[i].told)
-			return false;
-	return r->n_peers > 0;
-}
-
 static void mark_level(Replica *r, const Peer *source)
 {
 	for (unsigned i = 0; i < r->n_peers; i++) {
@@ -351,7 +392,9 @@ void view_receive_state(Replica *r, Peer *peer, const WireMessage *message)
 		return;
 	peer->told = true;
 	peer->state = message->state;
-	if (!all_told(r))
+	peer->unsure |= peer->state.unsure;
+	r->tell |= all_told(r) && !r->told_last;
+	if (!all_are_sure(r))
 		return;
 	r->hopeless = !decide(r, &decision);
 	if (r->hopeless) {
@@ -383,7 +426,10 @@ static void open_epoch(Replica *r)
 		return;
 	}
 
+	log_cut(r, replica_peer(r, r->source)->state.last);
 	r->adopted = r->epoch;
+	r->proven = image_last(r->image);
+	r->unsure = false;
 	r->counters.epochs++;
 	replica_set_state(r, REPLICA_STATE_ACTIVE);
 	log_commit(r, r->commit_told);
@@ -442,7 +488,7 @@ static void gather_again(Replica *r)
 			view_announce(r);
 		return;
 	}
-	if (waited_ms < TELL_MS || all_told(r) || !is_first_told(r))
+	if (waited_ms < TELL_MS || all_are_sure(r) || !is_first_told(r))
 		return;
 	/* Fewer can at most do what a majority can: the operator's word is for whole views. */
 	need = find_need(r);
@@ -489,5 +535,5 @@ int64_t view_deadline(const Replica *r)
 		return -1;
 	if (r->n_peers == 0)
 		return r->gathering_since_ms + (int64_t)own_rank(r) * ANNOUNCE_MS;
-	return all_told(r) || !is_first_told(r) ? -1 : r->gathering_since_ms + TELL_MS;
+	return all_are_sure(r) || !is_first_told(r) ? -1 : r->gathering_since_ms + TELL_MS;
 }

@@ -104,6 +104,8 @@ static int load_scalar(sqlite3_stmt *statement, ReplicaBatch *batch)
 		batch->scalars.promised = column_u64(statement, 1);
 	else if (str_equal(name, "adopted"))
 		batch->scalars.adopted = column_u64(statement, 1);
+	else if (str_equal(name, "settled"))
+		batch->scalars.settled = column_u64(statement, 1);
 	else if (str_equal(name, "commit"))
 		batch->scalars.commit = column_u64(statement, 1);
 	else if (str_equal(name, "commit_hash")) {

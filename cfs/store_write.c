@@ -133,6 +133,8 @@ static int put_scalars(Store *store, const ReplicaScalars *scalars, bool replace
 		r = put_number(store, "promised", scalars->promised);
 	if (r == 0 && (!old || old->adopted != scalars->adopted))
 		r = put_number(store, "adopted", scalars->adopted);
+	if (r == 0 && (!old || old->settled != scalars->settled))
+		r = put_number(store, "settled", scalars->settled);
 	if (r == 0 && (!old || old->commit != scalars->commit))
 		r = put_number(store, "commit", scalars->commit);
 	if (r == 0 &&

@@ -14,7 +14,7 @@
  *
  *	VIEW     u32 n, n * u32 member, u32 m, m * u32 node (both ascending, none 0)
  *	STATE    u64 promised, u64 adopted, u64 last, u64 commit, 32 bytes hash at last,
- *	         32 bytes hash at commit, u8 quorate, u8 reduced, u8 trusted, u8 0, u32 n_online,
+ *	         32 bytes hash at commit, u8 quorate, u8 reduced, u8 trusted, u8 unsure, u32 n_online,
  *	         u32 n, n * u32 configured node
  *	PROMISE  u64 epoch
  *	OPS      u64 epoch, u64 boot, u32 n (1 to REPLICA_IN_FLIGHT_MAX),
@@ -62,7 +62,7 @@ static void put_state(GByteArray *out, const WireState *state)
 	bytes_put_u8(out, state->quorate);
 	bytes_put_u8(out, state->reduced);
 	bytes_put_u8(out, state->trusted);
-	bytes_put_u8(out, 0);
+	bytes_put_u8(out, state->unsure);
 	bytes_put_u32(out, state->n_online);
 	put_nodes(out, state->configured, state->n_configured);
 }
@@ -240,8 +240,9 @@ static int get_state(BytesReader *reader, WireState *state)
 	r = get_boolean(reader, &state->trusted);
 	if (r < 0)
 		return r;
-	if (bytes_get_u8(reader) != 0)
-		return -EBADMSG;
+	r = get_boolean(reader, &state->unsure);
+	if (r < 0)
+		return r;
 	state->n_online = bytes_get_u32(reader);
 	return get_nodes(reader, state->configured, &state->n_configured);
 }

@@ -61,6 +61,7 @@ typedef struct WireState {
 	bool quorate;
 	bool reduced;      /* Quorate although fewer than a majority are online. */
 	bool trusted;      /* Counts although it has adopted no epoch (ReplicaOptions.trusted). */
+	bool unsure;       /* It may tell less when it has heard all others. */
 	uint32_t n_online; /* Configured nodes in corosync's membership. */
 	uint32_t n_configured;
 	uint32_t configured[REPLICA_NODES_MAX]; /* Ascending. */

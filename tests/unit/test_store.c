@@ -86,8 +86,11 @@ static ReplicaBatch *batch_with(uint64_t version)
 
 	batch->sync = true;
 	batch->log_first = 1;
-	batch->scalars = (ReplicaScalars){
-		.promised = version + 1, .adopted = version, .commit = version, .version = version};
+	batch->scalars = (ReplicaScalars){.promised = version + 1,
+		.adopted = version,
+		.settled = version - 1,
+		.commit = version,
+		.version = version};
 	memset(batch->scalars.commit_hash, 0xab, REPLICA_HASH_SIZE);
 	return batch;
 }

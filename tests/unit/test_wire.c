@@ -32,6 +32,7 @@ static WireMessage sample(WireType type)
 			.last = 3,
 			.commit = 2,
 			.quorate = true,
+			.unsure = true,
 			.n_online = 2,
 			.n_configured = 1,
 			.configured = {6}};
@@ -124,6 +125,7 @@ static void encodings_are_the_documented_ones(void **state)
 	memset(told + 56, 0xaa, REPLICA_HASH_SIZE);
 	memset(told + 88, 0xbb, REPLICA_HASH_SIZE);
 	told[120] = 1; /* quorate */
+	told[123] = 1; /* unsure */
 	told[124] = 2; /* online */
 	told[128] = 1; /* configured */
 	told[132] = 6;
@@ -192,7 +194,7 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_STATE, 47, 1, -EBADMSG},  /* nor such an index */
 		{WIRE_STATE, 120, 2, -EBADMSG}, /* neither yes nor no */
 		{WIRE_STATE, 122, 2, -EBADMSG}, /* the same */
-		{WIRE_STATE, 123, 1, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
+		{WIRE_STATE, 123, 2, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
 		{WIRE_OPS, 44, 3, -EBADMSG}, /* the next seq does not grow */
 		{WIRE_OPS, 55, 1, -EBADMSG}, /* a size beyond the message */
 		{WIRE_PIECE, 36, 2, -EBADMSG}, {WIRE_PIECE, 37, 1, -EBADMSG},
