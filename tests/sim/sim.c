@@ -239,6 +239,14 @@ static void handle_event(Sim *sim, const SimEvent *event)
 		if (!sim->healing)
 			fault_spring(node);
 		break;
+	case SIM_EVENT_SEVER:
+		if (!sim->healing)
+			fault_sever(node);
+		break;
+	case SIM_EVENT_MEND:
+		if (!sim->healing)
+			fault_mend(sim);
+		break;
 	case SIM_EVENT_RINGS:
 		bus_form_rings(sim);
 		break;

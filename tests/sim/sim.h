@@ -38,6 +38,8 @@ typedef enum SimEventType {
 	SIM_EVENT_FAULT,     /* Something breaks, or is repaired, and the next fault is planned. */
 	SIM_EVENT_SHOCK,     /* The same, at a moment that somebody has chosen. */
 	SIM_EVENT_SPRING,    /* A trap is sprung (fault_spring()). */
+	SIM_EVENT_SEVER,     /* A deaf node is cut off (fault_sever()). */
+	SIM_EVENT_MEND,      /* All find together again, if nothing else has happened. */
 	SIM_EVENT_RINGS,     /* corosync finds that the network has changed. */
 	SIM_EVENT_ORDER,     /* The bus takes the next message that a node has sent. */
 	SIM_EVENT_ARRIVE,    /* A node's corosync takes the next item from the bus. */
@@ -55,7 +57,8 @@ typedef enum SimEventType {
 	SIM_EVENT_DISK,     /* Its batch is done. */
 	SIM_EVENT_TICK,     /* replica_tick(). */
 	SIM_EVENT_QUORUM,   /* corosync tells it about quorum. */
-	SIM_EVENT_BURST,    /* A client asks for some changes at once. */
+	SIM_EVENT_BURST,    /* A client asks for some changes at once … */
+	SIM_EVENT_ASK,      /* … or for one. */
 	SIM_EVENT_CLIENT,   /* One of its clients does something. */
 } SimEventType;
 
@@ -76,6 +79,7 @@ typedef enum SimFault {
 	SIM_FAULT_AMBUSH,
 	SIM_FAULT_DUEL,
 	SIM_FAULT_FREEZE,
+	SIM_FAULT_HOLE,
 	SIM_FAULT_KILL,
 	SIM_FAULT_KILL_AT_CALL,
 	SIM_FAULT_POWER,
@@ -116,6 +120,7 @@ typedef struct SimItem {
 	uint64_t position; /* In the order of all rings; the cut of a partition goes by this. */
 	uint32_t sender;   /* Of a message … */
 	GBytes *bytes;     /* … with these bytes; NULL: a change of membership … */
+	bool late;         /* Ordered while the network was broken. */
 	unsigned n_nodes;  /* … to these nodes. */
 	uint32_t nodes[SIM_NODES_MAX];
 } SimItem;
@@ -154,6 +159,8 @@ struct SimNode {
 	bool behind;       /* … or has, and does not know yet that it is alone. */
 	bool full;         /* It seldom takes a message. */
 	bool cut;          /* The network has changed, the ring has not yet. */
+	bool token;        /* It had the token when that happened. */
+	bool deaf;         /* Nothing arrives until the next ring. */
 	unsigned cell;     /* Nodes in one cell of the network hear each other. */
 	uint64_t ring;     /* Number of its ring; 0: none … */
 	unsigned members;  /* … and bits of the nodes in it. */
@@ -321,6 +328,9 @@ void bus_order(SimNode *node);
 /* All that is on its way to a node arrives at once. */
 void bus_hurry(SimNode *node);
 void bus_arrive(SimNode *node);
+
+/* A deaf node hears again. */
+void bus_hear(SimNode *node);
 void bus_dispatch(SimNode *node);
 void bus_join(SimNode *node);
 void bus_leave(SimNode *node);
@@ -380,6 +390,7 @@ void client_excite(Sim *sim);
 
 /* A client asks for some changes at once, and all others are silent. */
 void client_burst(SimNode *node);
+void client_ask(SimNode *node);
 void client_answer(SimNode *node, SimRequest *request, int result);
 SimRequest *client_find(Sim *sim, uint32_t id, uint64_t boot, uint64_t seq);
 
@@ -405,6 +416,8 @@ void fault_provoke(SimNode *node);
 /* A message of the node has got its place in the order, and has not arrived anywhere. */
 void fault_ambush(SimNode *sender, GBytes *message);
 void fault_spring(SimNode *survivor);
+void fault_sever(SimNode *deaf);
+void fault_mend(Sim *sim);
 
 const char *sim_fault_to_string(SimFault fault);
 

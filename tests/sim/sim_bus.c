@@ -5,12 +5,14 @@
  *  - total order: what is ordered while nodes share a ring reaches them in one order, changes of
  *    membership at their places between the messages;
  *  - nodes that go together from one ring to the next have taken the same before it.  That is all
- *    that was ordered up to some place, not before what any of them has taken already, and of what
- *    came behind it the messages of their own: the others' are gone for them.  Groups that part have
- *    different places, so one may have taken what another has lost;
+ *    that was ordered up to the first message that none of them has, and, across such holes, the
+ *    messages of their own that came behind it: the others' are gone for them.  Groups that part
+ *    have different holes, so one may have taken what another has lost, and the other way round;
  *  - so a node gets its own messages back, unless its corosync or its process ends before;
  *  - a message that was sent but not ordered when the ring changed is ordered in the next one;
- *  - between a change of the network and the next ring nothing is ordered;
+ *  - between a change of the network and the next ring, only who has the token and those who hear it
+ *    have messages ordered, which reach nobody else unless all find together again before;
+ *  - groups that part come to their next rings at different times;
  *  - who goes on from different rings to one is told of the others in any number of steps;
  *  - sending may fail with -EAGAIN at any time, and for long;
  *  - a process that joins or leaves within a ring is a change of membership in the order;
@@ -97,6 +99,27 @@ static bool shares_ring(const SimNode *a, const SimNode *b)
 	return a->ring != 0 && a->ring == b->ring;
 }
 
+/* Whether the node has the token of its ring, or hears who has it. */
+static bool has_token(const SimNode *node)
+{
+	const Sim *sim = node->sim;
+
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		const SimNode *holder = &sim->nodes[i];
+
+		if (holder->token && shares_ring(holder, node) && holder->cell == node->cell)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a message can come from its sender to the node; if it was ordered while the network was broken,
+ * only to those who heard it. */
+static bool can_arrive(const SimNode *node, const SimItem *item)
+{
+	return !item->late || (!node->cut && !node->behind) || has_token(node);
+}
+
 static void arrive(SimNode *node)
 {
 	SimItem *item = g_queue_pop_head(&node->items);
@@ -109,15 +132,28 @@ static void arrive(SimNode *node)
 
 void bus_hurry(SimNode *node)
 {
-	while (node->items.length > 0)
+	const SimItem *item;
+
+	while ((item = g_queue_peek_head(&node->items)) && can_arrive(node, item))
 		arrive(node);
 }
 
 void bus_arrive(SimNode *node)
 {
+	const SimItem *item = g_queue_peek_head(&node->items);
+
+	if (!item || node->deaf || node->stalled || !can_arrive(node, item))
+		return;
 	/* When the network has broken, what is on its way may come or not. */
-	if (node->items.length > 0 && !node->stalled && (!node->cut || sim_once_in(node->sim, 2)))
+	if (!node->cut || item->late || sim_once_in(node->sim, 2))
 		arrive(node);
+}
+
+void bus_hear(SimNode *node)
+{
+	node->deaf = false;
+	for (guint i = 0; i < node->items.length; i++)
+		schedule_arrival(node);
 }
 
 /* The oldest message that the node has sent gets its place. */
@@ -127,12 +163,13 @@ void bus_order(SimNode *node)
 	g_autoptr(GBytes) bytes = NULL;
 	SimItem item;
 
-	if (node->cut || node->stalled || node->ring == 0)
+	if (node->ring == 0 || node->stalled || (node->cut && !has_token(node)))
 		return;
 	bytes = g_queue_pop_head(&node->sent);
 	if (!bytes)
 		return;
-	item = (SimItem){.position = ++sim->position, .sender = node->id, .bytes = bytes};
+	item = (SimItem){
+		.position = ++sim->position, .sender = node->id, .bytes = bytes, .late = node->cut};
 	for (unsigned i = 0; i < sim->n_nodes; i++)
 		if (sim->nodes[i].joined && shares_ring(&sim->nodes[i], node))
 			put_item(&sim->nodes[i], &item);
@@ -237,8 +274,35 @@ static bool is_settled(const SimNode *node)
 	return true;
 }
 
+static bool is_ring_cut(const SimNode *node)
+{
+	const Sim *sim = node->sim;
+
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (sim->nodes[i].cut && shares_ring(&sim->nodes[i], node))
+			return true;
+	return false;
+}
+
+/* The network of a ring that was whole breaks: where its token is then. */
+static void draw_token(SimNode *node)
+{
+	Sim *sim = node->sim;
+	SimNode *holder = &sim->nodes[sim_random(sim, sim->n_nodes)];
+
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (shares_ring(&sim->nodes[i], node))
+			sim->nodes[i].token = false;
+	/* It may be lost. */
+	if (shares_ring(holder, node))
+		holder->token = !sim_once_in(sim, 4);
+}
+
 void bus_network_changed(Sim *sim)
 {
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (!is_settled(&sim->nodes[i]) && !is_ring_cut(&sim->nodes[i]))
+			draw_token(&sim->nodes[i]);
 	for (unsigned i = 0; i < sim->n_nodes; i++)
 		sim->nodes[i].cut = !is_settled(&sim->nodes[i]);
 	sim_schedule(sim, SIM_EVENT_RINGS, 0,
@@ -291,8 +355,14 @@ void bus_stall(SimNode *node)
 {
 	Sim *sim = node->sim;
 
-	/* The others will not hear of what it orders from now on: it is in a ring of its own, only
-	 * does not know. */
+	/* There is one token: without it, the others order nothing before their next ring. */
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		if (shares_ring(&sim->nodes[i], node)) {
+			sim->nodes[i].cut = true;
+			sim->nodes[i].token = false;
+		}
+	/* They will not hear of what it orders from now on: it is in a ring of its own, only does not
+	 * know. */
 	node->stalled = true;
 	node->cut = false;
 	node->ring = ++sim->n_rings;
@@ -325,19 +395,39 @@ static bool is_kept(const SimItem *item, uint64_t cut, unsigned group)
 	return item->position <= cut || (item->bytes && group & 1U << (item->sender - 1));
 }
 
-/* Draws the cut for the nodes that go together, and drops what is lost. */
+/* The last place before one that none of the group can have come to: that of a message of somebody whom
+ * it did not hear. */
+static uint64_t last_heard(const SimNode *node, unsigned group)
+{
+	for (const GList *at = node->items.head; at; at = at->next) {
+		const SimItem *item = at->data;
+
+		if (item->late && !(group & 1U << (item->sender - 1)))
+			return item->position - 1;
+	}
+	return node->sim->position;
+}
+
+/* Draws the first hole of the nodes that go together, and drops what is lost. */
 static void cut_group(Sim *sim, unsigned group)
 {
 	uint64_t first = 0;
+	uint64_t last = sim->position;
 	uint64_t cut;
 
-	for (unsigned i = 0; i < sim->n_nodes; i++)
-		if (group & 1U << i && sim->nodes[i].joined)
-			first = MAX(first, sim->nodes[i].position);
-	if (sim_once_in(sim, 3))
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		const SimNode *node = &sim->nodes[i];
+
+		if (!(group & 1U << i) || !node->joined)
+			continue;
+		first = MAX(first, node->position);
+		last = MIN(last, last_heard(node, group));
+	}
+	/* What one of them has come to, all do. */
+	if (last <= first || sim_once_in(sim, 3))
 		cut = first;
 	else
-		cut = first + sim_random(sim, sim->position - first + 1);
+		cut = first + sim_random(sim, last - first + 1);
 
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
 		GQueue kept = G_QUEUE_INIT;
@@ -398,6 +488,8 @@ static void form_ring(Sim *sim, unsigned members)
 		node->ring = ring;
 		node->members = members;
 		node->cut = false;
+		node->token = false;
+		node->deaf = false;
 		sim_schedule(sim, SIM_EVENT_QUORUM, i, (int64_t)sim_random(sim, 30));
 	}
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
@@ -415,16 +507,26 @@ static void form_ring(Sim *sim, unsigned members)
 
 void bus_form_rings(Sim *sim)
 {
+	unsigned waiting = 0;
+
 	for (unsigned i = 0; i < sim->n_nodes; i++) {
 		SimNode *node = &sim->nodes[i];
 
 		if (!node->bus || !(node->cut || !is_settled(node)))
 			continue;
-		if (is_settled(node))
+		if (is_settled(node)) {
 			node->cut = false;
-		else
+			node->deaf = false;
+		} else if (!waiting && !sim->healing && !sim->truce_ms &&
+			   sim_once_in(sim, has_token(node) ? 2 : 6))
+			waiting = reach(node);
+		else if (!(waiting & 1U << i))
 			form_ring(sim, reach(node));
 	}
+	/* One group takes longer, mostly the one that has the token. */
+	if (waiting)
+		sim_schedule(sim, SIM_EVENT_RINGS, 0,
+			1 + (int64_t)sim_random(sim, sim_once_in(sim, 3) ? 2500 : 50));
 	for (unsigned i = 0; i < sim->n_nodes; i++)
 		go_on(&sim->nodes[i]);
 }

@@ -209,6 +209,12 @@ void client_burst(SimNode *node)
 	submit_up_to(node, node->sim->character.client_depth);
 }
 
+void client_ask(SimNode *node)
+{
+	node->sim->eager = 0;
+	submit_up_to(node, 1);
+}
+
 void client_answer(SimNode *node, SimRequest *request, int result)
 {
 	Sim *sim = node->sim;

@@ -18,6 +18,7 @@ const char *sim_fault_to_string(SimFault fault)
 		[SIM_FAULT_PARTITION] = "partitions",
 		[SIM_FAULT_MERGE] = "merges",
 		[SIM_FAULT_DUEL] = "cuts behind a node's last change",
+		[SIM_FAULT_HOLE] = "short cuts behind what a node has missed",
 		[SIM_FAULT_FREEZE] = "nodes that alone go on behind a message",
 		[SIM_FAULT_AMBUSH] = "cuts behind a chosen message",
 		[SIM_FAULT_KILL] = "kills between events",
@@ -85,6 +86,13 @@ static bool isolate(SimNode *node)
 	return true;
 }
 
+static void scatter(Sim *sim)
+{
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		sim->nodes[i].cell = i + 1;
+	bus_network_changed(sim);
+}
+
 static void join_network(Sim *sim)
 {
 	for (unsigned i = 0; i < sim->n_nodes; i++)
@@ -94,7 +102,8 @@ static void join_network(Sim *sim)
 
 static bool stall_bus(SimNode *node)
 {
-	if (!node->bus || node->stalled || node->behind || node->ring == 0)
+	if (!node->bus || node->stalled || node->behind || node->ring == 0 ||
+		(node->cut && !node->token))
 		return false;
 	bus_stall(node);
 	return true;
@@ -215,7 +224,8 @@ static SimFault any_fault(Sim *sim)
 		SIM_FAULT_PAUSE, SIM_FAULT_PAUSE, SIM_FAULT_SLOW_NODE, SIM_FAULT_BUS_RESTART,
 		SIM_FAULT_BUS_STALL, SIM_FAULT_BUS_STALL, SIM_FAULT_BUS_FULL, SIM_FAULT_DISK_SLOW,
 		SIM_FAULT_DISK_FAILS, SIM_FAULT_DISK_LOST, SIM_FAULT_DUEL, SIM_FAULT_DUEL,
-		SIM_FAULT_DUEL, SIM_FAULT_DUEL};
+		SIM_FAULT_DUEL, SIM_FAULT_DUEL, SIM_FAULT_HOLE, SIM_FAULT_HOLE, SIM_FAULT_HOLE,
+		SIM_FAULT_HOLE};
 
 	SimFault fault;
 
@@ -233,6 +243,23 @@ static bool begin_duel(SimNode *node)
 	if (node->replica && !node->paused && replica_writable(node->replica) == 0) {
 		node->sim->duel = 1U << node->index;
 		sim_schedule(node->sim, SIM_EVENT_BURST, node->index, 0);
+	}
+	/* It counts when it comes to that. */
+	return false;
+}
+
+/* The node hears nothing of what another one goes on to do, but can still speak; soon it is cut off. */
+static bool begin_hole(SimNode *node)
+{
+	Sim *sim = node->sim;
+	const SimNode *other = random_node(sim);
+
+	if (node->replica && other != node && !node->cut && node->ring != 0 &&
+		replica_writable(node->replica) == 0) {
+		node->deaf = true;
+		sim->eager = 0;
+		sim_schedule(sim, SIM_EVENT_ASK, other->index, (int64_t)sim_random(sim, 5));
+		sim_schedule(sim, SIM_EVENT_SEVER, node->index, 5 + (int64_t)sim_random(sim, 60));
 	}
 	/* It counts when it comes to that. */
 	return false;
@@ -282,6 +309,8 @@ static bool inject(Sim *sim, SimFault fault)
 		return quorum_lower_expected(sim);
 	case SIM_FAULT_DUEL:
 		return begin_duel(node);
+	case SIM_FAULT_HOLE:
+		return begin_hole(node);
 	case SIM_FAULT_AMBUSH:
 	case SIM_FAULT_FREEZE:
 	case SIM_N_FAULTS:
@@ -420,6 +449,45 @@ void fault_spring(SimNode *survivor)
 			node_crash(&sim->nodes[i], sim_once_in(sim, 2));
 }
 
+/* It has the token, and so its last changes have their place behind those that it has missed.  All meet
+ * again before the others can have done much without it. */
+void fault_sever(SimNode *deaf)
+{
+	Sim *sim = deaf->sim;
+	bool doomed = deaf->replica && sim_once_in(sim, 3);
+
+	if (!deaf->deaf)
+		return;
+	if (sim->truce_ms || sim->word) {
+		bus_hear(deaf);
+		return;
+	}
+	if (doomed || sim_once_in(sim, 3))
+		scatter(sim);
+	else if (sim_once_in(sim, 2))
+		(void)isolate(deaf);
+	else
+		(void)rotate_majority(sim);
+	count_fault(sim, SIM_FAULT_HOLE);
+	sim->eager = 0;
+	for (unsigned i = 0; i < sim->n_nodes; i++)
+		sim->nodes[i].token &= !deaf->cut || sim->nodes[i].ring != deaf->ring;
+	deaf->token = deaf->cut;
+	if (deaf->replica)
+		sim_schedule(sim, SIM_EVENT_BURST, deaf->index, 0);
+	sim_schedule(sim, SIM_EVENT_RINGS, 0, 5 + (int64_t)sim_random(sim, 10));
+	sim_schedule(sim, SIM_EVENT_MEND, 0, (doomed ? 60 : 10) + (int64_t)sim_random(sim, 60));
+	/* It may die before its disk knows of the cut, and be back at once. */
+	if (doomed && crash_at_call(deaf))
+		sim_schedule(sim, SIM_EVENT_START, deaf->index, 60);
+}
+
+void fault_mend(Sim *sim)
+{
+	if (!sim->truce_ms && !sim->word)
+		join_network(sim);
+}
+
 void fault_ambush(SimNode *sender, GBytes *message)
 {
 	Sim *sim = sender->sim;
@@ -443,6 +511,7 @@ static void heal_node(SimNode *node)
 	node->disk.error = 0;
 	node->slow = false;
 	node->full = false;
+	bus_hear(node);
 	if (!node->dying)
 		node->calls_left = 0;
 	sim_schedule(node->sim, SIM_EVENT_RESUME, node->index, 0);

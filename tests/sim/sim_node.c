@@ -132,6 +132,9 @@ static void handle_event(SimNode *node, const SimEvent *event)
 	case SIM_EVENT_BURST:
 		client_burst(node);
 		break;
+	case SIM_EVENT_ASK:
+		client_ask(node);
+		break;
 	case SIM_EVENT_CLIENT:
 		client_step(node);
 		sim_schedule(sim, SIM_EVENT_CLIENT, node->index,

@@ -8,7 +8,7 @@
  *
  * Now and then the operator, who sees that a majority is off, lowers the expected votes.  He answers
  * for it that the others stay off until he takes it back, that those who run were level when the others
- * went, with the last epoch on their disks, and that nothing breaks until all are level again; so the
+ * went, with the last epoch on their disks, and knew it, and that nothing breaks until all are level again; so the
  * simulation keeps that, too. */
 
 #include "tests/sim/sim.h"
@@ -97,13 +97,15 @@ bool quorum_change_nodelist(Sim *sim)
 	return true;
 }
 
-/* Whether the node's disk holds the whole history, and the epoch that it is in. */
+/* Whether the node's disk holds the whole history, and the epoch that it is in, and it knows that:
+ * what is not known to be committed goes with those who have acknowledged it. */
 static bool is_level(const SimNode *node)
 {
 	ReplicaStatus status;
 
 	replica_status(node->replica, &status);
 	return node->disk.durable->scalars.adopted == status.epoch &&
+	       status.commit == node->sim->history->len &&
 	       check_disk_is_level(node->sim, &node->disk);
 }
 
