@@ -365,7 +365,9 @@ static int check_creation(const StoreFs *fs, const char *path)
 static int check_name(const StoreFs *fs, uint64_t parent, const char *name, int flags)
 {
 	const TreeNode *there = tree_child(fs_tree(fs), parent, name);
+	const TreeNode *directory = tree_by_inode(fs_tree(fs), parent);
 	g_autofree char *path = tree_dup_path_at(fs_tree(fs), parent, name);
+	TreeLease lease;
 
 	if (!path)
 		return -ENOENT;
@@ -375,6 +377,8 @@ static int check_name(const StoreFs *fs, uint64_t parent, const char *name, int 
 		return -EEXIST;
 	if (there)
 		return tree_node_is_directory(there) ? -EISDIR : fs_writable(fs);
+	if (directory && tree_node_lease(directory, &lease))
+		return -EPERM; /* In locks there is nothing. */
 	return check_creation(fs, path);
 }
 
