@@ -145,12 +145,17 @@ char *propstring_to_string(const PropString *ps)
 {
 	GString *text = g_string_new(NULL);
 	const SchemaOption *prop;
+	const char *value;
 
 	assert(ps);
 
 	prop = default_key(ps->props);
-	if (prop && propstring_get(ps, prop->name))
-		g_string_append(text, propstring_get(ps, prop->name));
+	value = prop ? propstring_get(ps, prop->name) : NULL;
+	/* Alone, what is before its '=' would be read as a key. */
+	if (value && strchr(value, '='))
+		g_string_append_printf(text, "%s=", prop->name);
+	if (value)
+		g_string_append(text, value);
 	g_tree_foreach(ps->values, print_key, &(PrintPass){ps, text, true});
 	g_tree_foreach(ps->values, print_key, &(PrintPass){ps, text, false});
 	return g_string_free(text, FALSE);

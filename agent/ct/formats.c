@@ -261,6 +261,9 @@ int format_volume_id(const char *value, GError **err)
 		return err_set(err, EINVAL, "unable to parse volume id '%s'", value);
 	if (has_dots(value))
 		return err_set(err, EINVAL, "volume '%s' must not contain '.' or '..'", value);
+	for (const char *c = value; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			return err_set(err, EINVAL, "volume id contains a control character");
 	return 0;
 }
 

@@ -87,7 +87,7 @@ static bool has_stanza(const Rewrite *rewrite, const GuestNet *net, GuestNetFami
 static GPtrArray *split_words(const char *line)
 {
 	GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
-	g_auto(GStrv) parts = g_strsplit_set(line, " \t\r", -1);
+	g_auto(GStrv) parts = g_strsplit_set(line, " \t\r\f", -1);
 
 	for (char **part = parts; *part; part++)
 		if (**part)

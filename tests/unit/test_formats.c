@@ -55,6 +55,7 @@ static const struct {
 	{"volume bind", format_volume, "/srv/data", true},
 	{"volume bind dots", format_volume, "/srv/../etc", false},
 	{"volume dots", format_volume, "local:../../etc/passwd", false},
+	{"volume with a control character", format_volume, "local:a\003b", false},
 	{"volume up", format_volume, "../x", false},
 	{"volume one letter storage", format_volume, "l:8", false},
 	{"volume no name", format_volume, "local:", false},

@@ -64,6 +64,17 @@ static void nothing_to_say_leaves_the_file(void **state)
 	assert_null(interfaces_rewrite("iface eth0 inet dhcp\n", nets, 0));
 }
 
+/* What is stripped from the ends of a line must not be what makes it an option. */
+static void a_line_of_white_space_is_blank(void **state)
+{
+	static const char owner[] = "auto lo\niface eth0 inet static\n\f\n\tup true\n";
+	g_autoptr(GPtrArray) nets = nets_of("net0: name=eth0,ip=10.0.0.9/20\n");
+	g_autofree char *once = interfaces_rewrite(owner, nets, 0);
+	g_autofree char *twice = interfaces_rewrite(once, nets, 0);
+
+	assert_string_equal(once, twice);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -71,6 +82,7 @@ int main(void)
 		cmocka_unit_test(old_ifupdown_gets_netmasks),
 		cmocka_unit_test(nothing_to_say_leaves_the_file),
 		cmocka_unit_test(ipv6_can_be_limited_to_static),
+		cmocka_unit_test(a_line_of_white_space_is_blank),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

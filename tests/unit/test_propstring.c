@@ -40,6 +40,16 @@ static void default_key_may_be_named(void **state)
 	assert_string_equal(propstring_get(ps, "volume"), "x:y");
 }
 
+static void default_key_is_printed_where_its_value_has_an_equals_sign(void **state)
+{
+	g_autoptr(PropString) ps = NULL;
+	g_autofree char *text = NULL;
+
+	assert_int_equal(propstring_parse(props, SCHEMA_INPUT, "volume=x:a=b,mp=/m", &ps, NULL), 0);
+	text = propstring_to_string(ps);
+	assert_string_equal(text, "volume=x:a=b,mp=/m");
+}
+
 static void each_mistake_has_its_line(void **state)
 {
 	static const struct {
@@ -135,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canonical_text_is_sorted),
 		cmocka_unit_test(default_key_may_be_named),
+		cmocka_unit_test(default_key_is_printed_where_its_value_has_an_equals_sign),
 		cmocka_unit_test(each_mistake_has_its_line),
 		cmocka_unit_test(values_are_set_and_removed),
 		cmocka_unit_test(sizes_are_binary),
