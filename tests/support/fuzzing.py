@@ -57,8 +57,8 @@ def last_number(pattern, text):
     return int(found[-1]) if found else 0
 
 
-def fuzz(build, target, seconds):
-    """Fuzzes one target for some seconds."""
+def fuzz(build, target, seconds, seed):
+    """Fuzzes one target for some seconds.  Inputs are drawn from seed; 0: others each time."""
     discovered = build / "corpus" / target
     findings = build / "findings" / target
     for directory in (discovered, findings):
@@ -71,7 +71,7 @@ def fuzz(build, target, seconds):
             process = subprocess.run(
                 [build / "tests/fuzz" / target, discovered, CORPUS / target,
                  f"-max_total_time={max(LEAST_SECONDS, round(seconds))}", f"-max_len={SIZE_MAX}",
-                 f"-timeout={SECONDS_MAX}", "-rss_limit_mb=2048", "-print_final_stats=1",
+                 f"-seed={seed}", f"-timeout={SECONDS_MAX}", "-rss_limit_mb=2048", "-print_final_stats=1",
                  "-close_fd_mask=1",
                  f"-artifact_prefix={findings}/"],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False,
@@ -90,11 +90,11 @@ def build_targets():
     return Builds().get("fuzz")
 
 
-def fuzz_all(build, names, seconds, say):
+def fuzz_all(build, names, seconds, seed, say):
     """Fuzzes the named targets in turn, in about so many seconds in all."""
     outcomes = []
     for name in names:
-        outcomes.append(fuzz(build, name, seconds / len(names)))
+        outcomes.append(fuzz(build, name, seconds / len(names), seed))
         say(str(outcomes[-1]))
     return outcomes
 
@@ -103,6 +103,8 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/fuzz/run", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10, metavar="M",
                         help="for all targets together (10)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="draw the same inputs as another run with this number")
     parser.add_argument("targets", nargs="*", metavar="TARGET",
                         help="of " + ", ".join(targets()))
     options = parser.parse_args()
@@ -113,5 +115,6 @@ def main():
     build = build_targets()
     if not build:
         sys.exit("tests/fuzz/run: the targets cannot be built")
-    outcomes = fuzz_all(build, options.targets or targets(), options.minutes * 60, print)
+    outcomes = fuzz_all(build, options.targets or targets(), options.minutes * 60,
+                        options.seed, print)
     sys.exit(1 if any(outcome.findings for outcome in outcomes) else 0)
