@@ -260,6 +260,7 @@ def test_no_write_is_acknowledged_into_what_another_node_displaced(n1, n2, chang
     here = ours / ("moved" if change == "rename" else "held")
     assert not here.exists() if change == "remove" else here.read_bytes() in (b"before", b"new")
     put(theirs / "held", b"anew")
+    barrier(n1)
     assert (ours / "held").read_bytes() == b"anew"
 
 

@@ -40,7 +40,7 @@ REFUSED = {"EROFS", "ENOTCONN", "ENOSPC", "EAGAIN"}
 
 # … and those that are its own.
 OWN_ERRORS = {
-    "write": set(), "put": set(), "fill": set(), "publish": {"EEXIST"}, "create": {"EEXIST"},
+    "write": set(), "put": set(), "fill": {"ESTALE"}, "publish": {"EEXIST"}, "create": {"EEXIST"},
     "unlink": {"ENOENT"}, "mkdir": {"EEXIST"}, "rmdir": {"ENOENT"},
     "guest-create": {"EEXIST"}, "guest-move": {"ENOENT", "EEXIST"}, "guest-remove": {"ENOENT"},
     # Reading answers also while nothing can be written, but a barrier does not.
