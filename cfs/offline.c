@@ -175,6 +175,10 @@ static int make_tree(const ReplicaBatch *batch, const TreeLimits *limits, Tree *
 				" ('%s') contradicts another one, or itself",
 				row->inode, row->name);
 	}
+	if (version > REPLICA_NUMBER_MAX)
+		return err_set(err, EUCLEAN,
+			"version %" G_GUINT64_FORMAT " is more than any cluster has counted",
+			version);
 	tree_set_version(tree, version);
 	r = tree_check(tree, err);
 	if (r < 0)
