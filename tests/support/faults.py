@@ -373,16 +373,17 @@ class Run:
     def do_writable(self, word):
         store.wait_writable(self.nodes(word))
 
-    def _wait_refused(self, word, *codes):
+    def _wait_refused(self, word, timeout, *codes):
         for node in self.nodes(word):
-            wait_for(lambda node=node: store.probe(node) in codes, store.NOTICE,
+            wait_for(lambda node=node: store.probe(node) in codes, timeout,
                      f"{errno.errorcode[codes[0]]} on {node.name}")
 
     def do_readonly(self, word):
-        self._wait_refused(word, errno.EROFS)
+        self._wait_refused(word, store.NOTICE, errno.EROFS)
 
     def do_full(self, word):
-        self._wait_refused(word, errno.EIO, errno.EROFS)
+        # Each look may take the 10 s after which a change is given up.
+        self._wait_refused(word, 3 * store.NOTICE, errno.EIO, errno.EROFS)
 
     def do_settled(self):
         store.wait_writable(self.lab.nodes)
