@@ -154,6 +154,16 @@
  *		with the picture; its log ends where the source's began the epoch, or where what has been
  *		delivered since leads to.
  *
+ * What a database holds.  A change is written once for those who wait for it: its entry.  Rows follow.
+ *
+ *	R15	A database holds the tree at one index, with what was applied of each origin; the log that
+ *		goes on from there, or begins before; and a lower bound of what of it is committed.  Rows,
+ *		origins and their index are one transaction.  An entry is deleted only when rows on the
+ *		disk contain it.  So whatever batches a crash leaves, in their order, are a tree and the
+ *		entries that lead on from it, and applying them again gives what was shown.  What is
+ *		committed and not known to be when a process starts is what it learns with the next
+ *		epoch, like any entry.
+ *
  * Newer formats.
  *
  *	R13	Who gets a message, an operation or rows of a newer format from a member takes part in
@@ -507,6 +517,13 @@ int replica_renew(Replica *r, uint64_t lock, void *token)
 	return result;
 }
 
+void replica_flush(Replica *r)
+{
+	enter(r);
+	r->flush = r->dirty_since_ms >= 0;
+	leave(r);
+}
+
 void replica_tick(Replica *r)
 {
 	enter(r);
@@ -553,9 +570,7 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	r->image = g_steal_pointer(&loaded);
 	r->promised = MAX(image->scalars.promised, image->scalars.adopted);
 	r->adopted = image->scalars.adopted;
-	/* What is committed is certain. */
 	r->settled = image->scalars.settled;
-	r->unsure = r->settled != r->adopted && image_last(r->image) > r->image->commit;
 	r->written = image_last(r->image);
 	r->disk_cut = UINT64_MAX;
 	r->taken_cut = UINT64_MAX;
@@ -564,6 +579,7 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	r->written_settled = r->settled;
 	r->dirty = g_tree_new_full(compare_inodes, NULL, g_free, NULL);
 	r->dirty_since_ms = -1;
+	r->rows = image->scalars;
 	r->resend_ms = -1;
 	r->ack_since_ms = -1;
 	r->stalled_since_ms = replica_now(r);
@@ -573,6 +589,9 @@ int replica_new(const ReplicaOptions *options, const ReplicaEnv *env, const Repl
 	r->leases = lease_table_new();
 	g_queue_init(&r->pending);
 	g_queue_init(&r->renewals);
+	log_replay(r, image->scalars.known);
+	/* What is committed is certain. */
+	r->unsure = r->settled != r->adopted && image_last(r->image) > r->image->commit;
 	*ret = r;
 	return 0;
 }

@@ -115,6 +115,8 @@ typedef struct ReplicaScalars {
 	uint64_t adopted;  /* The epoch that the log was last level with. */
 	uint64_t settled;  /* The last epoch that we have left with nothing doubtful in the log. */
 	uint64_t commit;   /* Index of the last entry that the rows contain. */
+	uint64_t known;    /* Index of the last entry that was known to be committed; those behind
+			    * `commit` are in the log.  A database may keep an older one. */
 	uint64_t version;  /* Of the tree (tree_version()). */
 	uint8_t commit_hash[REPLICA_HASH_SIZE]; /* Of the log up to commit. */
 } ReplicaScalars;
@@ -257,6 +259,10 @@ int replica_renew(Replica *replica, uint64_t lock, void *token);
  * database; it is tried again after a while (a full disk).  When it cannot be known what is on the
  * disk, the process must stop instead. */
 void replica_persisted(Replica *replica, int result);
+
+/* Asks for the rows to follow the log now: for the end of a process that wants to leave its database
+ * easy to read. */
+void replica_flush(Replica *replica);
 
 /* To be called when the time of replica_deadline_ms() has come; at other times it does no harm. */
 void replica_tick(Replica *replica);

@@ -7,7 +7,10 @@
  * serves all entries that have arrived during the one before.
  *
  * Entries, promises and adoptions are needed by others and start a batch at once.  Rows follow from
- * entries that are safe already: they go with the next batch, or alone after FLUSH_MS.
+ * entries that are safe already.  They are written when it is quiet, or from time to time: a file
+ * that is changed again and again is then one row, where its content is in the log each time anyway.
+ * Rows, results of origins and the commit index go together; a process that starts applies to them
+ * what the log knows to be committed behind them (R15).
  *
  * The results of an origin are stored as pairs (u64 seq, u16 errno) of those that are not 0. */
 
@@ -201,6 +204,7 @@ static void dump_origins(ReplicaBatch *batch, const Image *image, bool all)
 static void dump_scalars(ReplicaBatch *batch, const Image *image)
 {
 	batch->scalars.commit = image->commit;
+	batch->scalars.known = image->commit;
 	batch->scalars.version = tree_version(image->tree);
 	memcpy(batch->scalars.commit_hash, image->commit_hash, REPLICA_HASH_SIZE);
 }
@@ -379,6 +383,33 @@ static void take_dirty(Replica *r, const Tree *tree)
 	g_tree_foreach(r->dirty, take_row, &taking);
 	g_tree_remove_all(r->dirty);
 	r->dirty_since_ms = -1;
+	r->dirty_bytes = 0;
+	r->flush = false;
+}
+
+/* Whether the rows have fallen so far behind that waiting no longer pays: entries that they lack must
+ * be kept, and applied again by who starts. */
+static bool is_far_behind(const Replica *r)
+{
+	uint64_t n_entries = r->image->commit - r->rows.commit;
+
+	return n_entries >= MIN(FLUSH_ENTRIES, r->options.log_entries_max) ||
+	       r->dirty_bytes >= FLUSH_BYTES;
+}
+
+/* When the rows are to follow the log, if nothing else happens; -1: they do. */
+static int64_t flush_ms(const Replica *r)
+{
+	if (r->dirty_since_ms < 0)
+		return -1;
+	if (r->flush || is_far_behind(r))
+		return r->dirty_since_ms;
+	return MIN(r->committed_ms + FLUSH_MS, r->dirty_since_ms + FLUSH_LATEST_MS);
+}
+
+static bool must_flush(const Replica *r)
+{
+	return r->dirty_since_ms >= 0 && replica_now(r) >= flush_ms(r);
 }
 
 /* Whether others wait for something that is not on our disk. */
@@ -403,15 +434,19 @@ static void make_batch(Replica *r)
 
 	r->batch = replica_batch_new();
 	r->batch->sync = must_sync(r);
+	r->batch->scalars = r->rows;
+	if (must_flush(r)) {
+		dump_scalars(r->batch, image);
+		take_dirty(r, image->tree);
+		dump_origins(r->batch, image, false);
+	}
+	r->batch->scalars.known = image->commit;
 	r->batch->scalars.promised = r->promised;
 	r->batch->scalars.adopted = r->adopted;
 	r->batch->scalars.settled = r->settled;
 	r->batch->log_cut = r->disk_cut;
 	r->batch->log_first = log_first_to_keep(r);
 	take_cut(r);
-	dump_scalars(r->batch, image);
-	take_dirty(r, image->tree);
-	dump_origins(r->batch, image, false);
 	add_entries(r->batch, image, r->written + 1, image_last(image));
 	r->batch_last = image_last(image);
 }
@@ -491,7 +526,7 @@ static void finish_batch(Replica *r)
 	r->written_promised = batch->scalars.promised;
 	r->written_adopted = batch->scalars.adopted;
 	r->written_settled = batch->scalars.settled;
-	r->written_commit = batch->scalars.commit;
+	r->rows = batch->scalars;
 	r->written = MIN(r->batch_last, r->disk_cut);
 	if (r->staged)
 		switch_in(r, g_steal_pointer(&r->staged));
@@ -547,8 +582,7 @@ void disk_pump(Replica *r)
 			start_batch(r);
 		return;
 	}
-	if (must_sync(r) ||
-		(r->dirty_since_ms >= 0 && replica_now(r) >= r->dirty_since_ms + FLUSH_MS)) {
+	if (must_sync(r) || must_flush(r)) {
 		make_batch(r);
 		start_batch(r);
 	}
@@ -558,5 +592,5 @@ int64_t disk_deadline(const Replica *r)
 {
 	if (r->batch)
 		return r->batch_failed ? r->batch_retry_ms : -1;
-	return r->dirty_since_ms >= 0 ? r->dirty_since_ms + FLUSH_MS : -1;
+	return flush_ms(r);
 }

@@ -32,8 +32,13 @@
 /* … and otherwise only to tell how far they are. */
 #define ACK_LAZY_MS 1000
 
-/* Rows wait this long for a batch that must be written anyway. */
+/* Rows follow the log when no entry has been committed for this time … */
 #define FLUSH_MS 500
+
+/* … or when they have waited for this time, so many entries, or so many bytes in them. */
+#define FLUSH_LATEST_MS 10000
+#define FLUSH_ENTRIES   1024
+#define FLUSH_BYTES     (8 * 1024 * 1024)
 
 /* A batch that failed is tried again after this. */
 #define DISK_RETRY_MS 1000
@@ -181,9 +186,12 @@ struct Replica {
 	uint64_t written_promised; /* … as is this … */
 	uint64_t written_adopted;  /* … and this … */
 	uint64_t written_settled;  /* … and this … */
-	uint64_t written_commit;   /* … and the tree of this index. */
+	ReplicaScalars rows;       /* Of the rows on our disk: commit, version, hash. */
 	GTree *dirty;              /* Inodes that differ from the database. */
-	int64_t dirty_since_ms;
+	int64_t dirty_since_ms;    /* -1: none does. */
+	int64_t committed_ms;      /* When an entry was applied last. */
+	uint64_t dirty_bytes;      /* In entries that the rows do not contain. */
+	bool flush;                /* replica_flush(). */
 	Staged *staged; /* Belongs to `batch`, which puts it in the place of what is there. */
 
 	/* The bus (replica.c). */
@@ -289,6 +297,7 @@ void log_append(Replica *r, LogEntry *entry);
 void log_cut(Replica *r, uint64_t index);
 void log_leave(Replica *r);
 void log_commit(Replica *r, uint64_t index);
+void log_replay(Replica *r, uint64_t index);
 void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message);
 void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message);
 void log_pump(Replica *r);

@@ -290,9 +290,9 @@ static int apply_once(Replica *r, LogEntry *entry, GPtrArray *changes)
 	return result;
 }
 
-static void apply_entry(Replica *r, LogEntry *entry)
+/* Takes the tree one entry further; returns the result of the operation. */
+static int advance(Replica *r, LogEntry *entry, GPtrArray *changes)
 {
-	g_autoptr(GPtrArray) changes = tree_changes_new();
 	int result;
 
 	assert(entry->entry.index == r->image->commit + 1);
@@ -303,12 +303,23 @@ static void apply_entry(Replica *r, LogEntry *entry)
 	memcpy(r->image->commit_hash, entry->entry.hash, REPLICA_HASH_SIZE);
 	r->counters.entries++;
 
+	if (r->dirty_since_ms < 0)
+		r->dirty_since_ms = replica_now(r);
+	r->dirty_bytes += entry->size;
 	for (guint i = 0; i < changes->len; i++) {
 		uint64_t inode = ((const TreeChange *)g_ptr_array_index(changes, i))->inode;
 
 		disk_mark(r, inode);
 		source_mark(r, inode);
 	}
+	return result;
+}
+
+static void apply_entry(Replica *r, LogEntry *entry)
+{
+	g_autoptr(GPtrArray) changes = tree_changes_new();
+	int result = advance(r, entry, changes);
+
 	lease_applied(r, changes);
 	if (entry->entry.origin == r->options.node && entry->entry.boot == r->options.boot)
 		submit_applied(r, entry->entry.seq, result, changes);
@@ -323,10 +334,23 @@ void log_commit(Replica *r, uint64_t index)
 
 	if (index <= r->image->commit)
 		return;
-	if (r->dirty_since_ms < 0)
-		r->dirty_since_ms = replica_now(r);
+	r->committed_ms = replica_now(r);
 	while (r->image->commit < index)
 		apply_entry(r, image_entry(r->image, r->image->commit + 1));
+}
+
+/* Applies, before anybody looks, what the database knows to be committed and has not in its rows. */
+void log_replay(Replica *r, uint64_t index)
+{
+	assert(r->state == REPLICA_STATE_OUTSIDE);
+
+	index = MIN(index, image_last(r->image));
+	r->committed_ms = replica_now(r);
+	while (r->image->commit < index) {
+		g_autoptr(GPtrArray) changes = tree_changes_new();
+
+		(void)advance(r, image_entry(r->image, r->image->commit + 1), changes);
+	}
 }
 
 /* --- Committing ------------------------------------------------------------------------------- */
@@ -466,12 +490,12 @@ int64_t log_deadline(const Replica *r)
 
 /* --- Forgetting ------------------------------------------------------------------------------- */
 
-/* The first entry that the database needs to keep.  What is not applied or not written stays: a
- * slow disk may be far behind what others have committed. */
+/* The first entry that the database needs to keep.  What is not in its rows stays (R15): a slow disk may
+ * be far behind what others have committed. */
 uint64_t log_first_to_keep(const Replica *r)
 {
 	const Image *image = r->image;
-	uint64_t settled = MIN(image->commit, r->written);
+	uint64_t settled = MIN(r->rows.commit, r->written);
 	uint64_t first = image->log_first;
 	uint64_t bytes = image->log_bytes;
 

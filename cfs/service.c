@@ -343,6 +343,10 @@ Service *service_free(Service *service)
 	if (!service)
 		return NULL;
 
+	/* While all that it may call is there; it is, when the disk is. */
+	if (service->disk)
+		replica_flush(service->replica);
+
 	/* Nobody may come in while parts go: first the file system, then the bus, then the rest.
 	 * Clients are served from the main loop alone, which does not run, but may get answers until
 	 * the replica can give none. */

@@ -33,7 +33,7 @@ static const char SCHEMA[] =
 	"CREATE TABLE log ("
 	" idx INTEGER PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL, origin INTEGER NOT NULL,"
 	" boot INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, op BLOB NOT NULL,"
-	" sum INTEGER NOT NULL);"
+	" known INTEGER NOT NULL, sum INTEGER NOT NULL);"
 	"CREATE TABLE origin ("
 	" node INTEGER PRIMARY KEY NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,"
 	" results BLOB NOT NULL);"
@@ -48,8 +48,8 @@ static const char *const statement_sql[STATEMENT_N] = {
 	[STATEMENT_REMOVE_ROW] = "DELETE FROM tree WHERE inode = ?1",
 	[STATEMENT_CLEAR_ROWS] = "DELETE FROM tree",
 	[STATEMENT_PUT_ENTRY] =
-		"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op, sum)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+		"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op, known, sum)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[STATEMENT_TRIM_ENTRIES] = "DELETE FROM log WHERE idx < ?1",
 	[STATEMENT_CUT_ENTRIES] = "DELETE FROM log WHERE idx > ?1",
 	[STATEMENT_CLEAR_ENTRIES] = "DELETE FROM log",

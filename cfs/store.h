@@ -5,7 +5,7 @@
  *
  *	tree    one row a file (type 8) or directory (type 4); the root has none.  Row 0 is named
  *	        __version__ and carries the version of the whole tree.
- *	log     one row an entry, by index.
+ *	log     one row an entry, by index; with what was known to be committed when it was written.
  *	origin  what has been applied of each node.
  *	scalar  one row a number or hash.
  *

@@ -75,12 +75,14 @@ static int load_entry(sqlite3_stmt *statement, ReplicaBatch *batch)
 		.seq = column_u64(statement, 4),
 		.op = op,
 	};
+	uint64_t known = column_u64(statement, 7);
 
 	if (sqlite3_column_bytes(statement, 5) != REPLICA_HASH_SIZE)
 		return -EUCLEAN;
 	memcpy(entry.hash, sqlite3_column_blob(statement, 5), REPLICA_HASH_SIZE);
-	if (!sum_fits(statement, 7, store_sum_entry(&entry)))
+	if (!sum_fits(statement, 8, store_sum_entry(&entry, known)))
 		return -EUCLEAN;
+	batch->scalars.known = MAX(batch->scalars.known, known);
 	if (batch->entries->len == 0)
 		batch->log_first = entry.index;
 	replica_batch_add_entry(batch, &entry);
@@ -162,7 +164,7 @@ int store_load(Store *store, ReplicaBatch **ret, GError **err)
 	r = load_rows(store, batch);
 	if (r == 0)
 		r = load_table(store,
-			"SELECT idx, epoch, origin, boot, seq, hash, op, sum FROM log ORDER BY idx",
+			"SELECT idx, epoch, origin, boot, seq, hash, op, known, sum FROM log ORDER BY idx",
 			load_entry, batch);
 	if (r == 0)
 		r = load_table(store, "SELECT node, boot, seq, results FROM origin ORDER BY node",
@@ -172,6 +174,7 @@ int store_load(Store *store, ReplicaBatch **ret, GError **err)
 	if (r < 0)
 		return err_set_errno(err, r, "cannot read database '%s'", store->path);
 
+	batch->scalars.known = MAX(batch->scalars.known, batch->scalars.commit);
 	store->log_first = batch->log_first;
 	*ret = g_steal_pointer(&batch);
 	return 0;

@@ -84,4 +84,4 @@ int store_load_row(sqlite3_stmt *statement, ReplicaBatch *batch);
 /* --- store_sum.c ------------------------------------------------------------------------------ */
 
 uint64_t store_sum_row(const ReplicaRow *row);
-uint64_t store_sum_entry(const ReplicaEntry *entry);
+uint64_t store_sum_entry(const ReplicaEntry *entry, uint64_t known);

@@ -58,7 +58,7 @@ uint64_t store_sum_row(const ReplicaRow *row)
 	return mix_gbytes(sum, row->data);
 }
 
-uint64_t store_sum_entry(const ReplicaEntry *entry)
+uint64_t store_sum_entry(const ReplicaEntry *entry, uint64_t known)
 {
 	uint64_t sum = mix(SUM_START, entry->index);
 
@@ -66,6 +66,7 @@ uint64_t store_sum_entry(const ReplicaEntry *entry)
 	sum = mix(sum, entry->boot);
 	sum = mix(sum, entry->seq);
 	sum = mix(sum, entry->origin);
+	sum = mix(sum, known);
 	sum = mix_bytes(sum, entry->hash, sizeof(entry->hash));
 	return mix_gbytes(sum, entry->op);
 }

@@ -3,10 +3,10 @@
 /* Writing the database.
  *
  * How the bytes get small.  A transaction writes every page that it touches to the write-ahead log,
- * so pages are small (PAGE_SIZE), the number that changes with every batch sits in few rows, and
- * old entries of the log are deleted many at a time (TRIM_STEP).  The write-ahead log is copied
- * into the file only when it is long (CHECKPOINT_PAGES), by store_maintain(): a page that changed a
- * hundred times is then copied once. */
+ * so pages are small (PAGE_SIZE); the number that changes with every batch, `known`, is in the rows of
+ * its entries; and old entries of the log are deleted many at a time (TRIM_STEP).  The write-ahead log
+ * is copied into the file only when it is long (CHECKPOINT_PAGES), by store_maintain(): a page that
+ * changed a hundred times is then copied once. */
 
 #include "cfs/store.h"
 
@@ -77,7 +77,7 @@ static int put_version(Store *store, uint64_t version)
 	return put_row(store, &row);
 }
 
-static int put_entry(Store *store, const ReplicaEntry *entry)
+static int put_entry(Store *store, const ReplicaEntry *entry, uint64_t known)
 {
 	sqlite3_stmt *statement = store->statements[STATEMENT_PUT_ENTRY];
 
@@ -88,7 +88,8 @@ static int put_entry(Store *store, const ReplicaEntry *entry)
 	bind_u64(statement, 5, entry->seq);
 	(void)sqlite3_bind_blob(statement, 6, entry->hash, REPLICA_HASH_SIZE, SQLITE_STATIC);
 	bind_bytes(statement, 7, entry->op);
-	bind_u64(statement, 8, store_sum_entry(entry));
+	bind_u64(statement, 8, known);
+	bind_u64(statement, 9, store_sum_entry(entry, known));
 	return store_step(store, STATEMENT_PUT_ENTRY);
 }
 
@@ -194,7 +195,7 @@ static int write_batch(Store *store, const ReplicaBatch *batch)
 	if (r == 0)
 		r = remove_rows(store, batch->removed);
 	for (unsigned i = 0; i < batch->entries->len && r == 0; i++)
-		r = put_entry(store, g_ptr_array_index(batch->entries, i));
+		r = put_entry(store, g_ptr_array_index(batch->entries, i), batch->scalars.known);
 	for (unsigned i = 0; i < batch->origins->len && r == 0; i++)
 		r = put_origin(store, g_ptr_array_index(batch->origins, i));
 	if (r == 0 && trim_is_due(store, batch)) {

@@ -449,6 +449,7 @@ static void make_rows(void)
 		put_number(rows, 1);
 	put_blob(rows, BLOB, hash, sizeof(hash));
 	put_blob(rows, BLOB, op_bytes->data, op_bytes->len);
+	put_number(rows, 1);
 	bytes_put_u8(rows, 2);
 	for (unsigned i = 0; i < 3; i++)
 		put_number(rows, 1);

@@ -13,9 +13,9 @@ static const FuzzTable tables[] = {
 	{"INSERT OR REPLACE INTO tree (inode, parent, version, writer, mtime, type, name, data, sum)"
 	 " VALUES (?,?,?,?,?,?,?,?,0)",
 		8},
-	{"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op, sum)"
-	 " VALUES (?,?,?,?,?,?,?,0)",
-		7},
+	{"INSERT OR REPLACE INTO log (idx, epoch, origin, boot, seq, hash, op, known, sum)"
+	 " VALUES (?,?,?,?,?,?,?,?,0)",
+		8},
 	{"INSERT OR REPLACE INTO origin (node, boot, seq, results) VALUES (?,?,?,?)", 4},
 	{"INSERT OR REPLACE INTO scalar (name, value) VALUES (?,?)", 2},
 };
@@ -87,7 +87,7 @@ static uint64_t sum_of_entry(sqlite3_stmt *statement)
 
 	if (sqlite3_column_bytes(statement, 6) == sizeof(entry.hash))
 		memcpy(entry.hash, sqlite3_column_blob(statement, 6), sizeof(entry.hash));
-	return store_sum_entry(&entry);
+	return store_sum_entry(&entry, (uint64_t)sqlite3_column_int64(statement, 8));
 }
 
 /* Gives each row of a table its sum. */
@@ -125,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_insert(db, tables, G_N_ELEMENTS(tables), &input);
 	set_sums(db, "SELECT rowid, " TREE_COLUMNS " FROM tree",
 		"UPDATE tree SET sum = ? WHERE rowid = ?", sum_of_row);
-	set_sums(db, "SELECT rowid, idx, epoch, origin, boot, seq, hash, op FROM log",
+	set_sums(db, "SELECT rowid, idx, epoch, origin, boot, seq, hash, op, known FROM log",
 		"UPDATE log SET sum = ? WHERE rowid = ?", sum_of_entry);
 	fuzz_commit(db);
 

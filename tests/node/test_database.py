@@ -63,7 +63,13 @@ def overwrite(path, offset, data):
 
 
 def damage_page(store):
-    overwrite(store.database, 40 * 1024, b"Z" * 4096)
+    """One of those with rows of the tree; the log is in the same file."""
+    database = sqlite3.connect(store.database)
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    pages = database.execute("SELECT pageno FROM dbstat WHERE name = 'tree' AND pagetype = 'leaf'"
+                             " ORDER BY path").fetchall()
+    database.close()
+    overwrite(store.database, (pages[len(pages) // 2][0] - 1) * size, b"Z" * size)
 
 
 def damage_head(store):

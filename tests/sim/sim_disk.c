@@ -133,9 +133,12 @@ static void copy_origin(GTree *origins, const ReplicaOrigin *from)
 	g_tree_replace(origins, &origin->node, origin);
 }
 
-/* As the contract of ReplicaBatch has it. */
+/* As the contract of ReplicaBatch has it.  What is known to be committed is kept with entries only, as
+ * cfs/store_write.c does. */
 static void apply_batch(SimDatabase *database, const ReplicaBatch *batch)
 {
+	uint64_t known = batch->entries->len > 0 || batch->new_origins ? batch->scalars.known
+								       : database->scalars.known;
 	GTreeNode *first, *last;
 
 	if (batch->replace) {
@@ -160,6 +163,7 @@ static void apply_batch(SimDatabase *database, const ReplicaBatch *batch)
 		*(const uint64_t *)g_tree_node_key(first) < batch->log_first)
 		g_tree_remove(database->entries, g_tree_node_key(first));
 	database->scalars = batch->scalars;
+	database->scalars.known = MAX(known, batch->scalars.commit);
 	database->log_first = batch->log_first;
 }
 

@@ -37,6 +37,9 @@ static void env_persist(void *data, const ReplicaBatch *batch)
 	struct node *node = data;
 
 	assert_null(node->batch);
+	/* What the rows do not contain is in the log. */
+	assert_true(batch->log_first <= batch->scalars.commit + 1);
+	assert_true(batch->scalars.known >= batch->scalars.commit);
 	node->batch = batch;
 	node->n_batches++;
 	node->n_syncs += batch->sync;

@@ -609,6 +609,133 @@ static void the_log_that_is_kept_is_bounded(void **state)
 	}
 }
 
+/* Rows follow the log when it is quiet; what they lack is applied again by who starts. */
+static void the_tree_survives_a_restart_before_its_rows_are_written(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+	g_autoptr(ReplicaBatch) image = replica_batch_new();
+
+	set_view(f, 3);
+	settle(f, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(submit(node, i + 1, i == 0 ? "a" : "b"), 0);
+		(void)deliver(f, 3);
+		assert_non_null(node->batch);
+		assert_int_equal(node->batch->rows->len, 0);
+		assert_int_equal(node->batch->entries->len, 1);
+		replica_batch_add_entry(image, g_ptr_array_index(node->batch->entries, 0));
+		image->scalars = node->batch->scalars;
+		if (i == 0)
+			settle(f, 3);
+	}
+	assert_int_equal(image->scalars.commit, 0);
+	assert_int_equal(image->scalars.known, 1);
+
+	node->batch = NULL;
+	node->replica = replica_free(node->replica);
+	start(node, 1001, image);
+	assert_true(has(node, "a"));
+	assert_false(has(node, "b"));
+	assert_int_equal(status(node).commit, 1);
+}
+
+/* One node, which is all there are. */
+static void be_alone(struct fixture *f)
+{
+	const uint32_t id = 1;
+
+	tell_quorum(&f->nodes[0], 1, 1, true, false);
+	replica_view_changed(f->nodes[0].replica, &id, 1);
+	settle(f, 1);
+}
+
+static void assert_writes_rows(struct fixture *f, uint64_t commit)
+{
+	const ReplicaBatch *batch = f->nodes[0].batch;
+
+	assert_non_null(batch);
+	assert_false(batch->sync);
+	assert_int_equal(batch->rows->len, 1);
+	assert_int_equal(batch->entries->len, 0);
+	assert_int_equal(batch->scalars.commit, commit);
+	settle(f, 1);
+	/* And then nothing more. */
+	assert_int_equal(replica_deadline_ms(f->nodes[0].replica), -1);
+}
+
+static void rows_are_written_when_it_is_quiet(void **state)
+{
+	struct fixture *f = *state;
+
+	be_alone(f);
+	create_files(f, 1, 0, 1);
+	f->now_ms += 499;
+	replica_tick(f->nodes[0].replica);
+	assert_null(f->nodes[0].batch);
+	f->now_ms += 1;
+	replica_tick(f->nodes[0].replica);
+	assert_writes_rows(f, 1);
+}
+
+static void rows_are_written_when_asked_for(void **state)
+{
+	struct fixture *f = *state;
+
+	be_alone(f);
+	replica_flush(f->nodes[0].replica);
+	assert_null(f->nodes[0].batch);
+	create_files(f, 1, 0, 1);
+	assert_null(f->nodes[0].batch);
+	replica_flush(f->nodes[0].replica);
+	assert_writes_rows(f, 1);
+}
+
+static void rows_do_not_wait_for_ever(void **state)
+{
+	struct fixture *f = *state;
+
+	be_alone(f);
+	for (unsigned i = 0; i < 30; i++) {
+		create_files(f, 1, i, 1);
+		assert_int_equal(f->nodes[0].n_rows, i < 25 ? 0 : 25);
+		pass(f, 1, 400);
+	}
+}
+
+/* The log is short here, so rows may not wait for many entries. */
+static void rows_do_not_keep_the_log_long(void **state)
+{
+	struct fixture *f = *state;
+
+	be_alone(f);
+	for (unsigned i = 0; i < 40; i++) {
+		create_files(f, 1, i, 1);
+		assert_true(status(&f->nodes[0]).last - status(&f->nodes[0]).first <= 2 * 8 + 2);
+	}
+}
+
+/* The log grows, but nothing more is committed; so rows do not follow, and the log, though it is long,
+ * lets go of nothing: replicas.c looks at each batch. */
+static void the_log_keeps_what_rows_lack(void **state)
+{
+	struct fixture *f = *state;
+	struct node *node = &f->nodes[0];
+
+	set_view(f, 7);
+	settle(f, 7);
+	create_files(f, 7, 0, 6);
+	for (unsigned i = 6; i < 26; i++) {
+		g_autofree char *path = g_strdup_printf("f%u", i);
+
+		assert_int_equal(submit(node, i + 1, path), 0);
+		settle(f, 1);
+	}
+	assert_int_equal(status(node).commit, 6);
+	assert_int_equal(status(node).last, 26);
+	assert_int_equal(status(node).first, 1);
+}
+
 static void the_log_end_survives_a_restart(void **state)
 {
 	struct fixture *f = *state;
@@ -674,6 +801,14 @@ int main(void)
 		REPLICA_TEST(a_database_that_counts_beyond_reason_is_refused),
 		REPLICA_TEST(a_log_that_does_not_hang_together_is_refused),
 		REPLICA_TEST(the_log_that_is_kept_is_bounded),
+		REPLICA_TEST(the_tree_survives_a_restart_before_its_rows_are_written),
+		REPLICA_TEST(rows_are_written_when_it_is_quiet),
+		REPLICA_TEST(rows_are_written_when_asked_for),
+		REPLICA_TEST(rows_do_not_wait_for_ever),
+		cmocka_unit_test_setup_teardown(
+			rows_do_not_keep_the_log_long, replicas_set_up_small, replicas_tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_log_keeps_what_rows_lack, replicas_set_up_small, replicas_tear_down),
 		REPLICA_TEST(the_log_end_survives_a_restart),
 	};
 

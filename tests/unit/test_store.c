@@ -90,6 +90,7 @@ static ReplicaBatch *batch_with(uint64_t version)
 		.adopted = version,
 		.settled = version - 1,
 		.commit = version,
+		.known = version,
 		.version = version};
 	memset(batch->scalars.commit_hash, 0xab, REPLICA_HASH_SIZE);
 	return batch;
@@ -598,6 +599,21 @@ static void the_write_ahead_log_has_its_length_from_the_start(void **state)
 	assert_int_equal(loaded->rows->len, 50);
 }
 
+static void what_is_known_comes_back_with_the_entries(void **state)
+{
+	struct fixture *f = *state;
+	g_autoptr(ReplicaBatch) batch = batch_with(2), loaded = NULL;
+
+	for (unsigned i = 3; i <= 6; i++)
+		add_entry(batch, i, "entry");
+	batch->scalars.known = 5;
+	assert_int_equal(store_write(f->store, batch), 0);
+	open_store(f);
+	loaded = load(f);
+	assert_int_equal(loaded->scalars.commit, 2);
+	assert_int_equal(loaded->scalars.known, 5);
+}
+
 static void write_ahead_log_stays_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -657,6 +673,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(free_pages_are_not_written, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_write_ahead_log_has_its_length_from_the_start, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_known_comes_back_with_the_entries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(write_ahead_log_stays_bounded, set_up, tear_down),
 	};
 
