@@ -5,9 +5,9 @@
 #include <sys/uio.h>
 
 #include <corosync/cpg.h>
-#include <glib-unix.h>
 
 #include "base/err.h"
+#include "base/fdwatch.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "cfs/corosync.h"
@@ -255,7 +255,7 @@ int cpg_group_new(const char *name, const CpgHandler *handler, CpgGroup **ret, G
 	if (r < 0)
 		return err_set_errno(err, r, "cannot watch group '%s'", name);
 
-	group->fd_source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, group);
+	group->fd_source = fd_watch_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, group);
 	*ret = g_steal_pointer(&group);
 	return 0;
 }

@@ -8,10 +8,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <glib-unix.h>
-
 #include "base/caps.h"
 #include "base/err.h"
+#include "base/fdwatch.h"
 #include "base/fileutil.h"
 #include "base/log.h"
 #include "base/macro.h"
@@ -451,8 +450,8 @@ int storefs_new(
 	guard_arm(fs->guard, true);
 
 	fs->inval = inval_new(fs->session);
-	fs->parked_source = g_unix_fd_add(inval_fd(fs->inval), G_IO_IN, on_told, fs);
-	fs->source = g_unix_fd_add(
+	fs->parked_source = fd_watch_add(inval_fd(fs->inval), G_IO_IN, on_told, fs);
+	fs->source = fd_watch_add(
 		fuse_session_fd(fs->session), G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, fs);
 	*ret = g_steal_pointer(&fs);
 	return 0;

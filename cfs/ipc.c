@@ -18,10 +18,9 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-#include <glib-unix.h>
-
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fdwatch.h"
 #include "base/log.h"
 #include "base/macro.h"
 
@@ -422,7 +421,7 @@ static void client_update(Client *client)
 
 	if (client->source)
 		g_source_remove(client->source);
-	client->source = wanted ? g_unix_fd_add(client->fd, wanted, on_client, client) : 0;
+	client->source = wanted ? fd_watch_add(client->fd, wanted, on_client, client) : 0;
 	client->polled = wanted;
 }
 
@@ -539,7 +538,7 @@ static gboolean on_pause_over(gpointer data)
 {
 	IpcServer *server = data;
 
-	server->source = g_unix_fd_add(server->fd, G_IO_IN, on_connect, server);
+	server->source = fd_watch_add(server->fd, G_IO_IN, on_connect, server);
 	return G_SOURCE_REMOVE;
 }
 
@@ -614,7 +613,7 @@ int ipc_server_new(const char *path, const IpcHandler *handler, IpcServer **ret,
 	if (r < 0)
 		return err_set_errno(err, r, "cannot listen at '%s'", path);
 	server->path = g_strdup(path);
-	server->source = g_unix_fd_add(server->fd, G_IO_IN, on_connect, server);
+	server->source = fd_watch_add(server->fd, G_IO_IN, on_connect, server);
 	*ret = g_steal_pointer(&server);
 	return 0;
 }
