@@ -264,27 +264,6 @@ static void fs_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, co
 	(void)fuse_reply_err(req, EPERM);
 }
 
-static void fs_setxattr(fuse_req_t req, fuse_ino_t number, const char *name, const char *value,
-	size_t size, int flags)
-{
-	(void)fuse_reply_err(req, ENOTSUP);
-}
-
-static void fs_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
-{
-	(void)fuse_reply_err(req, ENOTSUP);
-}
-
-static void fs_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
-{
-	(void)fuse_reply_err(req, ENOTSUP);
-}
-
-static void fs_removexattr(fuse_req_t req, fuse_ino_t number, const char *name)
-{
-	(void)fuse_reply_err(req, ENOTSUP);
-}
-
 static const struct fuse_lowlevel_ops operations = {
 	.init = fs_init,
 	.lookup = fs_lookup,
@@ -312,10 +291,8 @@ static const struct fuse_lowlevel_ops operations = {
 	.releasedir = fs_releasedir,
 	.fsyncdir = fs_fsyncdir,
 	.statfs = fs_statfs,
-	.setxattr = fs_setxattr,
-	.getxattr = fs_getxattr,
-	.listxattr = fs_listxattr,
-	.removexattr = fs_removexattr,
+	/* No extended attributes: where there is no function, the kernel does not ask again.  It would
+	 * before each write, for capabilities that the file might lose. */
 };
 
 /* --- Life ------------------------------------------------------------------------------------- */
