@@ -339,7 +339,7 @@ static void handle_message(Replica *r, uint32_t sender, const uint8_t *bytes, si
 		view_receive_promise(r, peer, &message);
 		break;
 	case WIRE_OPS:
-		log_receive_ops(r, sender, &message);
+		log_receive_ops(r, peer, &message);
 		break;
 	case WIRE_ACK:
 		log_receive_ack(r, peer, &message);
@@ -396,6 +396,7 @@ static void replica_pump(Replica *r)
 		catchup_pump(r);
 		source_pump(r);
 		submit_pump(r);
+		log_acknowledge(r);
 		disk_pump(r);
 		flush_outgoing(r);
 	} while (r->again || !g_queue_is_empty(&r->inbox));

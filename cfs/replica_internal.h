@@ -25,8 +25,10 @@
 /* A full bus is tried again after this. */
 #define RESEND_MS 2
 
-/* Members whose word is not needed for `need` acknowledge when the others have not done so in this
- * time … */
+/* An origin, whose own disk needs no word, acknowledges with its next change, or after this time. */
+#define ACK_RIDE_MS 2
+
+/* Members whose word no origin needs acknowledge when others have not done so in this time … */
 #define ACK_PATIENCE_MS 5
 
 /* … and otherwise only to tell how far they are. */
@@ -232,7 +234,11 @@ struct Replica {
 	uint64_t acked; /* What we have said … */
 	bool acked_any; /* … if anything, in this epoch. */
 	bool ack_under_way;
+	uint64_t ack_wanted;  /* Index of the last entry whose origin waits for our word. */
+	uint64_t own_last;    /* Index of the last entry of ours. */
 	int64_t ack_since_ms; /* Since when we could say more; -1: we cannot. */
+	uint64_t known;       /* All know that the log is committed up to here … */
+	int64_t known_ms;     /* … since then. */
 
 	/* Changes of this node (replica_submit.c). */
 	GQueue pending; /* Of Pending, by seq. */
@@ -298,12 +304,14 @@ void log_cut(Replica *r, uint64_t index);
 void log_leave(Replica *r);
 void log_commit(Replica *r, uint64_t index);
 void log_replay(Replica *r, uint64_t index);
-void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message);
+void log_receive_ops(Replica *r, Peer *peer, const WireMessage *message);
 void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message);
 void log_pump(Replica *r);
 int64_t log_deadline(const Replica *r);
 void log_release(Replica *r);
-bool log_speaks_first(const Replica *r);
+void log_acknowledge(Replica *r);
+void log_ride(Replica *r, WireMessage *message);
+bool log_speaks_first(const Replica *r, uint32_t origin);
 uint64_t log_first_to_keep(const Replica *r);
 
 /* replica_lease.c */

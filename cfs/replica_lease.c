@@ -243,7 +243,7 @@ static bool has_news(const Replica *r)
 
 static int64_t confirm_due(const Replica *r)
 {
-	if (!log_speaks_first(r))
+	if (!log_speaks_first(r, 0))
 		return r->confirm_wanted_ms + CONFIRM_PATIENCE_MS;
 	return MAX(r->confirm_wanted_ms, r->confirmed_ms + CONFIRM_GAP_MS);
 }

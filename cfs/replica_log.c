@@ -4,9 +4,10 @@
  * committed when enough disks have them, and applied in their order.
  *
  * Who says what.  A member knows that an entry is committed from the acknowledgements of others and
- * from its own disk.  With `need` acknowledgements on the bus everybody knows, so more than that are
- * noise: the first `need` members that are level speak at once, the others only when these take
- * longer than ACK_PATIENCE_MS. */
+ * from its own disk.  Somebody waits at the origin only, which counts its own disk: so the first
+ * `need` - 1 other members that are level speak at once.  The origin's own word is for the others, and
+ * rides with its next changes, or goes alone after ACK_RIDE_MS.  Then everybody knows, and more is
+ * noise: the rest speak only when this takes longer than ACK_PATIENCE_MS. */
 
 #include "cfs/replica_internal.h"
 
@@ -172,6 +173,10 @@ void log_append(Replica *r, LogEntry *entry)
 	entry->entry.epoch = r->epoch;
 	log_hash(image_last_hash(image), &entry->entry, entry->entry.hash);
 	image_append(image, entry);
+	if (entry->entry.origin == r->options.node)
+		r->own_last = entry->entry.index;
+	else if (log_speaks_first(r, entry->entry.origin))
+		r->ack_wanted = entry->entry.index;
 }
 
 /* Lets go of what is behind index, here and on the disk. */
@@ -230,7 +235,18 @@ static void receive_entry(Replica *r, LogEntry *entry)
 		catchup_queue(r, entry);
 }
 
-void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
+/* A member's disk holds the log of the epoch up to index. */
+static void receive_ack(Replica *r, Peer *peer, uint64_t index)
+{
+	if (peer->node == r->options.node && peer->voter)
+		r->proven = MAX(r->proven, index);
+	if (!peer->level)
+		r->env.state_changed(r->env.data);
+	peer->level = true;
+	peer->acked = MAX(peer->acked, index);
+}
+
+void log_receive_ops(Replica *r, Peer *peer, const WireMessage *message)
 {
 	g_autoptr(GPtrArray) entries = NULL;
 	int result;
@@ -239,12 +255,14 @@ void log_receive_ops(Replica *r, uint32_t sender, const WireMessage *message)
 		return;
 	if (message->ops.epoch != r->epoch)
 		return;
-	if (sender == r->options.node)
+	if (peer->node == r->options.node)
 		r->ops_under_way = false;
+	if (message->ops.acknowledges)
+		receive_ack(r, peer, message->ops.acknowledged);
 
-	result = read_entries(sender, message, &entries);
+	result = read_entries(peer->node, message, &entries);
 	if (result < 0) {
-		replica_bad_message(r, sender, result);
+		replica_bad_message(r, peer->node, result);
 		return;
 	}
 
@@ -369,6 +387,15 @@ static int descending(const void *a, const void *b)
 	return *left > *right ? -1 : *left < *right;
 }
 
+/* The highest index that n of those who hold something hold; 0: they are fewer. */
+static uint64_t nth_highest(uint64_t *held, unsigned n_held, unsigned n)
+{
+	assert(n > 0);
+
+	qsort(held, n_held, sizeof(held[0]), descending);
+	return n <= n_held ? held[n - 1] : 0;
+}
+
 /* The highest index that `need` voting disks hold. */
 static uint64_t committed_index(const Replica *r)
 {
@@ -381,10 +408,9 @@ static uint64_t committed_index(const Replica *r)
 		if (peer->voter)
 			held[n_held++] = peer->node == r->options.node ? own_index(r) : peer->acked;
 	}
-	assert(r->need > 0 && r->need <= n_held);
+	assert(r->need <= n_held);
 
-	qsort(held, n_held, sizeof(held[0]), descending);
-	return held[r->need - 1];
+	return nth_highest(held, n_held, r->need);
 }
 
 void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message)
@@ -393,46 +419,44 @@ void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message)
 		return;
 	if (message->ack.epoch != r->epoch)
 		return;
-	if (peer->node == r->options.node) {
+	if (peer->node == r->options.node)
 		r->ack_under_way = false;
-		if (peer->voter)
-			r->proven = MAX(r->proven, message->ack.index);
-	}
-	if (!peer->level)
-		r->env.state_changed(r->env.data);
-	peer->level = true;
-	peer->acked = MAX(peer->acked, message->ack.index);
+	receive_ack(r, peer, message->ack.index);
 }
 
 /* --- Acknowledging ---------------------------------------------------------------------------- */
 
-/* Whether we are one of those who speak first. */
-bool log_speaks_first(const Replica *r)
+/* Whether we are one of those who speak at once, of a change of origin; 0: the origin's own disk does not
+ * count before it has spoken. */
+bool log_speaks_first(const Replica *r, uint32_t origin)
 {
 	unsigned n_before = 0;
 
+	for (unsigned i = 0; i < r->n_peers; i++)
+		n_before += r->peers[i].node == origin && r->peers[i].voter && r->peers[i].level;
 	for (unsigned i = 0; i < r->n_peers; i++) {
 		const Peer *peer = &r->peers[i];
 
 		if (peer->node == r->options.node)
 			return peer->voter && n_before < r->need;
-		n_before += peer->voter && peer->level;
+		n_before += peer->node != origin && peer->voter && peer->level;
 	}
 	return false;
 }
 
-/* Whether all know that index is committed, without a word of ours. */
-static bool all_know(const Replica *r, uint64_t index)
+/* Up to where all know that the log is committed, without a word of ours. */
+static uint64_t known_index(const Replica *r)
 {
-	unsigned n_others = 0;
+	uint64_t held[REPLICA_NODES_MAX];
+	unsigned n_held = 0;
 
 	for (unsigned i = 0; i < r->n_peers; i++) {
 		const Peer *peer = &r->peers[i];
 
-		n_others += peer->voter && peer->node != r->options.node && peer->level &&
-			    peer->acked >= index;
+		if (peer->voter && peer->level && peer->node != r->options.node)
+			held[n_held++] = peer->acked;
 	}
-	return n_others >= r->need;
+	return nth_highest(held, n_held, r->need);
 }
 
 static bool has_news(const Replica *r)
@@ -444,12 +468,25 @@ static bool has_news(const Replica *r)
 /* When we shall acknowledge, if nothing else happens. */
 static int64_t ack_due(const Replica *r)
 {
+	int64_t lazy_ms, patience_ms;
+
 	/* The first word in an epoch tells that we are level. */
 	if (!r->acked_any)
 		return r->ack_since_ms;
-	if (all_know(r, r->written))
-		return r->ack_since_ms + ACK_LAZY_MS;
-	return r->ack_since_ms + (log_speaks_first(r) ? 0 : ACK_PATIENCE_MS);
+	lazy_ms = r->ack_since_ms + ACK_LAZY_MS;
+	if (known_index(r) >= r->written)
+		return lazy_ms;
+	if (r->ack_wanted > r->acked)
+		return r->ack_since_ms;
+	patience_ms = r->own_last > r->acked ? ACK_RIDE_MS : ACK_PATIENCE_MS;
+	return MIN(MAX(r->ack_since_ms, r->known_ms) + patience_ms, lazy_ms);
+}
+
+static void note_said(Replica *r)
+{
+	r->acked = r->written;
+	r->acked_any = true;
+	r->ack_since_ms = -1;
 }
 
 static void send_ack(Replica *r)
@@ -458,23 +495,41 @@ static void send_ack(Replica *r)
 		.type = WIRE_ACK, .view = r->view, .ack = {.epoch = r->epoch, .index = r->written}};
 
 	replica_send(r, &message);
-	r->acked = r->written;
-	r->acked_any = true;
+	note_said(r);
 	r->ack_under_way = true;
-	r->ack_since_ms = -1;
+}
+
+/* Lets our acknowledgement, if there is one to say, ride with changes of ours. */
+void log_ride(Replica *r, WireMessage *message)
+{
+	assert(message->type == WIRE_OPS);
+
+	if (!has_news(r))
+		return;
+	message->ops.acknowledges = true;
+	message->ops.acknowledged = r->written;
+	note_said(r);
 }
 
 void log_pump(Replica *r)
 {
+	if (r->state == REPLICA_STATE_ACTIVE)
+		log_commit(r, MIN(committed_index(r), image_last(r->image)));
+}
+
+/* To be called when it is known whether changes of ours go. */
+void log_acknowledge(Replica *r)
+{
 	int64_t now_ms;
 
-	if (r->state != REPLICA_STATE_ACTIVE)
-		return;
-
-	log_commit(r, MIN(committed_index(r), image_last(r->image)));
 	if (!has_news(r) || r->ack_under_way)
 		return;
 	now_ms = replica_now(r);
+	/* While those speak whose turn it is, there is nothing to be impatient about. */
+	if (known_index(r) > r->known) {
+		r->known = known_index(r);
+		r->known_ms = now_ms;
+	}
 	if (r->ack_since_ms < 0)
 		r->ack_since_ms = now_ms;
 	if (now_ms >= ack_due(r))

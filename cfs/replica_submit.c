@@ -183,6 +183,7 @@ static void send_ops(Replica *r, GList *link)
 	assert(message.ops.n_ops > 0);
 
 	r->ops_under_way = true;
+	log_ride(r, &message);
 	replica_send(r, &message);
 }
 

@@ -39,7 +39,11 @@ static void reset(Replica *r)
 	r->acked = 0;
 	r->acked_any = false;
 	r->ack_under_way = false;
+	r->ack_wanted = 0;
+	r->own_last = 0;
 	r->ack_since_ms = -1;
+	r->known = 0;
+	r->known_ms = 0;
 	lease_reset(r);
 	r->gathering_since_ms = replica_now(r);
 }

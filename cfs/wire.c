@@ -17,7 +17,8 @@
  *	         32 bytes hash at commit, u8 quorate, u8 reduced, u8 trusted, u8 unsure, u32 n_online,
  *	         u32 n, n * u32 configured node
  *	PROMISE  u64 epoch
- *	OPS      u64 epoch, u64 boot, u32 n (1 to REPLICA_IN_FLIGHT_MAX),
+ *	OPS      u64 epoch, u64 boot, u8 acknowledges, u64 acknowledged (0 unless it does),
+ *	         u32 n (1 to REPLICA_IN_FLIGHT_MAX),
  *	         n * (u64 seq (ascending, none 0), u32 size, operation)
  *	ACK      u64 epoch, u64 index
  *	PIECE    u64 epoch, u32 number, u8 final, u8 0, u16 0, u32 size, bytes
@@ -74,6 +75,8 @@ static void put_ops(GByteArray *out, const WireMessage *message)
 
 	bytes_put_u64(out, message->ops.epoch);
 	bytes_put_u64(out, message->ops.boot);
+	bytes_put_u8(out, message->ops.acknowledges);
+	bytes_put_u64(out, message->ops.acknowledged);
 	bytes_put_u32(out, message->ops.n_ops);
 	for (uint32_t i = 0; i < message->ops.n_ops; i++) {
 		const WireOp *op = &message->ops.ops[i];
@@ -250,9 +253,16 @@ static int get_state(BytesReader *reader, WireState *state)
 static int get_ops(BytesReader *reader, WireMessage *message)
 {
 	uint64_t previous = 0;
+	int r;
 
 	message->ops.epoch = bytes_get_u64(reader);
 	message->ops.boot = bytes_get_u64(reader);
+	r = get_boolean(reader, &message->ops.acknowledges);
+	if (r < 0)
+		return r;
+	message->ops.acknowledged = bytes_get_u64(reader);
+	if (!message->ops.acknowledges && message->ops.acknowledged != 0)
+		return -EBADMSG;
 	message->ops.n_ops = bytes_get_u32(reader);
 	if (message->ops.n_ops < 1 || message->ops.n_ops > REPLICA_IN_FLIGHT_MAX)
 		return -EBADMSG;

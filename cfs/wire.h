@@ -34,7 +34,7 @@ typedef enum WireType {
 	WIRE_STATE,   /* What a member has. */
 	WIRE_PROMISE, /* A member's disk knows of the new epoch, and it takes part in no lower one.
 		       */
-	WIRE_OPS,     /* Changes of one origin. */
+	WIRE_OPS,     /* Changes of one origin; and its ACK, if it has one to say. */
 	WIRE_ACK,     /* A member's disk holds the log of the epoch up to an index. */
 	WIRE_PIECE,   /* A part of what the source sends to those that differ (cfs/stream.h). */
 	WIRE_LIST,    /* What a member that differs has of a range of the tree. */
@@ -98,6 +98,8 @@ typedef struct WireMessage {
 		struct {
 			uint64_t epoch;
 			uint64_t boot;
+			bool acknowledges;     /* It is an ACK, too … */
+			uint64_t acknowledged; /* … of the log up to this index, else 0. */
 			uint32_t n_ops;
 			WireOp ops[REPLICA_IN_FLIGHT_MAX]; /* seq ascending. */
 		} ops;

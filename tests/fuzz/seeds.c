@@ -128,6 +128,8 @@ static GBytes *message_of(WireType type, const GByteArray *op)
 		break;
 	case WIRE_OPS:
 		message.ops.epoch = message.ops.boot = 1;
+		message.ops.acknowledges = true;
+		message.ops.acknowledged = 1;
 		message.ops.n_ops = 1;
 		message.ops.ops[0] = (WireOp){.seq = 1, .bytes = op->data, .size = op->len};
 		break;

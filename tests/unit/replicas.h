@@ -63,6 +63,9 @@ void set_view(struct fixture *f, unsigned mask);
 bool deliver(struct fixture *f, unsigned mask);
 bool finish_disk(struct node *node, int result);
 
+/* The word of an origin itself is on the bus by then. */
+#define RIDE_MS 2
+
 /* Lets the nodes of the mask go on, without a clock, until nothing is under way; the disks of the
  * second mask are done with nothing. */
 void settle_without(struct fixture *f, unsigned mask, unsigned stuck);

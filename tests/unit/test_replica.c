@@ -473,6 +473,7 @@ static void a_newer_format_stops_writing_until_it_is_gone(void **state)
 	settle(f, 3);
 	assert_int_equal(status(&f->nodes[0]).newer, 0);
 	create_files(f, 3, 0, 1);
+	pass(f, 3, RIDE_MS);
 	assert_true(has(&f->nodes[1], "f0"));
 }
 

@@ -44,6 +44,7 @@ static void a_longer_log_behind_a_hole_displaces_nothing(void **state)
 	part_behind_a_hole(f);
 	set_view(f, ALL);
 	settle(f, ALL);
+	pass(f, ALL, RIDE_MS);
 	for (unsigned i = 0; i < N_NODES; i++) {
 		assert_true(has(&f->nodes[i], "b"));
 		assert_true(has(&f->nodes[i], "a1"));

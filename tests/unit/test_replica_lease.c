@@ -16,6 +16,9 @@
 #define NO_ANSWER  1
 #define LOCK       "priv/lock/x"
 
+/* The word of an origin itself is on the bus by then. */
+#define RIDE_MS 2
+
 struct fixture;
 
 struct node {
@@ -410,6 +413,9 @@ static void a_lock_that_is_removed_meanwhile_is_stale(void **state)
 	uint64_t lock = token_of(holder);
 
 	submit(&f->nodes[1], op_new(OP_RMDIR, LOCK));
+	assert_int_equal(deliver(f, ALL), WIRE_OPS);
+	/* The acknowledgements are on the bus before the renewal. */
+	wait_ms(f, ALL, RIDE_MS);
 	renew(holder, lock);
 	settle(f, ALL);
 	assert_int_equal(last_answer(holder), -ESTALE);
@@ -506,6 +512,7 @@ static void a_takeover_that_waits_from_an_earlier_epoch_makes_renewals_void(void
 	hold(&f->nodes[2]);
 	submit(&f->nodes[1], new_takeover(&f->nodes[1]));
 	assert_int_equal(deliver(f, ALL), WIRE_OPS);
+	wait_ms(f, ALL, RIDE_MS);
 	deliver_until(f, ALL, WIRE_INVALID);
 	assert_int_equal(token_of(&f->nodes[0]), lock);
 	set_view(f, ALL);

@@ -45,6 +45,8 @@ static WireMessage sample(WireType type)
 	case WIRE_OPS:
 		message.ops.epoch = 5;
 		message.ops.boot = 4;
+		message.ops.acknowledges = true;
+		message.ops.acknowledged = 258;
 		message.ops.n_ops = 2;
 		message.ops.ops[0] = (WireOp){.seq = 1, .bytes = (const uint8_t *)"ab", .size = 2};
 		message.ops.ops[1] = (WireOp){.seq = 3, .bytes = (const uint8_t *)"c", .size = 1};
@@ -107,7 +109,7 @@ static void encodings_are_the_documented_ones(void **state)
 	static const uint8_t ack[] = {
 		HEADER(WIRE_ACK), 5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0};
 	static const uint8_t ops[] = {HEADER(WIRE_OPS), 5, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0,
-		0, 2, 0, 0, 0, /* two changes: */
+		0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, /* two changes: */
 		1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 'a', 'b', 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
 		'c'};
 	static const uint8_t piece[] = {HEADER(WIRE_PIECE), 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1,
@@ -194,9 +196,11 @@ static void bytes_that_encode_never_makes_are_refused(void **state)
 		{WIRE_STATE, 47, 1, -EBADMSG},  /* nor such an index */
 		{WIRE_STATE, 120, 2, -EBADMSG}, /* neither yes nor no */
 		{WIRE_STATE, 122, 2, -EBADMSG}, /* the same */
-		{WIRE_STATE, 123, 2, -EBADMSG}, {WIRE_OPS, 40, 0, -EBADMSG}, /* no changes */
-		{WIRE_OPS, 44, 3, -EBADMSG}, /* the next seq does not grow */
-		{WIRE_OPS, 55, 1, -EBADMSG}, /* a size beyond the message */
+		{WIRE_STATE, 123, 2, -EBADMSG}, {WIRE_OPS, 40, 2, -EBADMSG},
+		{WIRE_OPS, 40, 0, -EBADMSG}, /* acknowledges nothing, and says what */
+		{WIRE_OPS, 49, 0, -EBADMSG}, /* no changes */
+		{WIRE_OPS, 53, 3, -EBADMSG}, /* the next seq does not grow */
+		{WIRE_OPS, 64, 1, -EBADMSG}, /* a size beyond the message */
 		{WIRE_PIECE, 36, 2, -EBADMSG}, {WIRE_PIECE, 37, 1, -EBADMSG},
 		{WIRE_PIECE, 43, 1, -EBADMSG}, {WIRE_LIST, 44, 7, -EBADMSG}, /* an empty range */
 		{WIRE_LIST, 52, 2, -EBADMSG},  /* a row that is not there */
