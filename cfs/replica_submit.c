@@ -224,6 +224,11 @@ void submit_pump(Replica *r)
 	}
 	if (r->ops_under_way || r->n_under_way >= REPLICA_IN_FLIGHT_MAX)
 		return;
+	/* A message and a batch of the disk cost the same for one change and for many.  So who comes
+	 * waits until there are as many as are under way, or these are done: of many writers, half
+	 * wait for the disk while the other half come together. */
+	if (r->pending.length < 2 * r->n_under_way)
+		return;
 	/* What is under way is at the head. */
 	while (link && ((const Pending *)link->data)->under_way)
 		link = link->next;

@@ -120,6 +120,28 @@ static void all_say_how_far_they_are_after_a_while(void **state)
 	assert_int_equal(status(&f->nodes[0]).members[2].acknowledged, 1);
 }
 
+/* While some wait for the disk, others gather, as many as these. */
+static void changes_gather_while_others_are_under_way(void **state)
+{
+	static const unsigned sent_after[] = {1, 2, 2, 3, 3, 3, 3, 4, 4};
+	struct fixture *f = *state;
+	uint64_t before[N_NODES];
+
+	begin(f);
+	note_sent(f, before);
+	for (unsigned i = 0; i < G_N_ELEMENTS(sent_after); i++) {
+		g_autofree char *path = g_strdup_printf("f%u", i);
+
+		assert_int_equal(submit(&f->nodes[0], i + 1, path), 0);
+		while (deliver(f, ALL))
+			;
+		assert_int_equal(n_sent(f, 0) - before[0], sent_after[i]);
+	}
+	settle(f, ALL);
+	for (unsigned i = 0; i < G_N_ELEMENTS(sent_after); i++)
+		assert_int_equal(f->nodes[0].answers[i], 0);
+}
+
 #define WORDS_TEST(name) cmocka_unit_test_setup_teardown(name, replicas_set_up, replicas_tear_down)
 
 int main(void)
@@ -130,6 +152,7 @@ int main(void)
 		WORDS_TEST(the_lowest_other_member_speaks),
 		WORDS_TEST(a_member_whose_word_is_not_needed_speaks_when_others_do_not),
 		WORDS_TEST(all_say_how_far_they_are_after_a_while),
+		WORDS_TEST(changes_gather_while_others_are_under_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
