@@ -11,23 +11,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "cfs/corosync.h"
-
-/* A piece on the bus:
- *
- *	offset  size  field
- *	0       1     version, 1
- *	1       1     PIECE_FIRST, PIECE_LAST
- *	2       2     number of the piece within its message, little-endian
- *	4             bytes of the message
- *
- * Pieces of one sender arrive in order, because the bus is FIFO for each sender.  At a change of
- * membership all members forget what they have of unfinished messages: a new member could not
- * complete them, and members must not differ in what they were given. */
-#define PIECE_VERSION 1
-#define PIECE_FIRST   0x01
-#define PIECE_LAST    0x02
-#define PIECE_HEADER  4
-#define PIECE_DATA    (128 * 1024)
+#include "cfs/pieces.h"
 
 /* How long to wait when corosync's queue is full; it drains with each turn of the token. */
 #define RETRY_MS 1
@@ -35,32 +19,18 @@
 /* Messages handled in one go before the other sources of the loop get their turn. */
 #define DISPATCH_MAX 64
 
-typedef struct Partial {
-	uint16_t next;     /* Number of the piece that must come next. */
-	GByteArray *bytes; /* What has arrived. */
-} Partial;
-
 struct CpgGroup {
 	CpgHandler handler;
 	cpg_handle_t handle;
-	bool broken;          /* The connection is gone; reported from the loop. */
-	guint fd_source;      /* 0: none. */
-	guint retry_source;   /* Tries the queue again; 0: none. */
-	GQueue queue;         /* Of GBytes*: messages that corosync has not taken whole. */
-	size_t queued;        /* Bytes in them. */
-	bool refused;         /* Somebody waits for drained(). */
-	size_t sent;          /* Bytes of the first that corosync has taken. */
-	uint16_t piece;       /* Number of the piece to send next. */
-	GHashTable *partials; /* Of Partial*, by node id. */
+	bool broken;        /* The connection is gone; reported from the loop. */
+	guint fd_source;    /* 0: none. */
+	guint retry_source; /* Tries the queue again; 0: none. */
+	GQueue queue;       /* Of GBytes*: messages that corosync has not taken whole. */
+	size_t queued;      /* Bytes in them. */
+	bool refused;       /* Somebody waits for drained(). */
+	size_t sent;        /* Bytes of the first that corosync has taken. */
+	Pieces *pieces;     /* What the members send. */
 };
-
-static void partial_free(gpointer data)
-{
-	Partial *partial = data;
-
-	g_byte_array_unref(partial->bytes);
-	g_free(partial);
-}
 
 static int compare_nodes(const void *a, const void *b)
 {
@@ -95,7 +65,9 @@ static void on_confchg(cpg_handle_t handle, const struct cpg_name *name,
 		if (n_nodes == 0 || nodes[n_nodes - 1] != nodes[i])
 			nodes[n_nodes++] = nodes[i];
 
-	g_hash_table_remove_all(group->partials);
+	/* A new member could not complete what is unfinished, and members must not differ in what they
+	 * were given. */
+	pieces_clear(group->pieces);
 	group->handler.view(group->handler.data, nodes, n_nodes);
 }
 
@@ -103,45 +75,11 @@ static void on_deliver(cpg_handle_t handle, const struct cpg_name *name, uint32_
 	uint32_t pid, void *message, size_t size)
 {
 	CpgGroup *group = group_of(handle);
-	const uint8_t *bytes = message;
-	Partial *partial;
-	uint16_t number;
 
 	assert(group);
 
-	if (size < PIECE_HEADER || bytes[0] != PIECE_VERSION) {
+	if (pieces_add(group->pieces, node, message, size) < 0)
 		log_debug("Ignoring a message of node %u in an unknown format", node);
-		return;
-	}
-	number = (uint16_t)(bytes[2] | bytes[3] << 8);
-
-	if ((bytes[1] & (PIECE_FIRST | PIECE_LAST)) == (PIECE_FIRST | PIECE_LAST)) {
-		group->handler.message(
-			group->handler.data, node, bytes + PIECE_HEADER, size - PIECE_HEADER);
-		return;
-	}
-
-	if (bytes[1] & PIECE_FIRST) {
-		partial = g_new0(Partial, 1);
-		partial->bytes = g_byte_array_new();
-		g_hash_table_replace(group->partials, GUINT_TO_POINTER(node), partial);
-	}
-	partial = g_hash_table_lookup(group->partials, GUINT_TO_POINTER(node));
-	if (!partial)
-		return; /* Its beginning was swept away by a change of membership. */
-	if (number != partial->next || partial->bytes->len + size > CPG_MESSAGE_MAX) {
-		g_hash_table_remove(group->partials, GUINT_TO_POINTER(node));
-		return;
-	}
-	partial->next++;
-	g_byte_array_append(partial->bytes, bytes + PIECE_HEADER, (guint)(size - PIECE_HEADER));
-	if (!(bytes[1] & PIECE_LAST))
-		return;
-
-	g_hash_table_steal(group->partials, GUINT_TO_POINTER(node));
-	group->handler.message(
-		group->handler.data, node, partial->bytes->data, partial->bytes->len);
-	partial_free(partial);
 }
 
 /* Whether the first message of the queue is out of the way. */
@@ -150,15 +88,11 @@ static int send_piece(CpgGroup *group)
 	GBytes *message = g_queue_peek_head(&group->queue);
 	size_t size, part;
 	const uint8_t *bytes = g_bytes_get_data(message, &size);
-	uint8_t header[PIECE_HEADER] = {PIECE_VERSION};
+	uint8_t header[PIECE_HEADER];
 	struct iovec iov[2];
 	int r;
 
-	part = MIN(size - group->sent, PIECE_DATA);
-	header[1] = (uint8_t)((group->sent == 0 ? PIECE_FIRST : 0) |
-			      (group->sent + part == size ? PIECE_LAST : 0));
-	header[2] = (uint8_t)group->piece;
-	header[3] = (uint8_t)(group->piece >> 8);
+	part = piece_begin(size, group->sent, header);
 	iov[0] = (struct iovec){.iov_base = header, .iov_len = sizeof(header)};
 	iov[1] = (struct iovec){.iov_base = (void *)(bytes + group->sent), .iov_len = part};
 
@@ -167,12 +101,10 @@ static int send_piece(CpgGroup *group)
 		return r;
 
 	group->sent += part;
-	group->piece++;
 	if (group->sent == size) {
 		group->queued -= size;
 		g_bytes_unref(g_queue_pop_head(&group->queue));
 		group->sent = 0;
-		group->piece = 0;
 	}
 	return 0;
 }
@@ -238,7 +170,7 @@ int cpg_group_new(const char *name, const CpgHandler *handler, CpgGroup **ret, G
 
 	group->handler = *handler;
 	g_queue_init(&group->queue);
-	group->partials = g_hash_table_new_full(NULL, NULL, NULL, partial_free);
+	group->pieces = pieces_new(handler->message, handler->data);
 	r = corosync_errno(cpg_model_initialize(
 		&group->handle, CPG_MODEL_V1, (cpg_model_data_t *)&model, group));
 	if (r < 0) {
@@ -272,7 +204,7 @@ CpgGroup *cpg_group_free(CpgGroup *group)
 	if (group->handle)
 		(void)cpg_finalize(group->handle);
 	g_queue_clear_full(&group->queue, (GDestroyNotify)g_bytes_unref);
-	g_hash_table_destroy(group->partials);
+	group->pieces = pieces_free(group->pieces);
 	g_free(group);
 	return NULL;
 }

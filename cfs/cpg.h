@@ -6,7 +6,7 @@
  * Every member gets the same messages in the same order, and the changes of membership at the same
  * place between them; a member gets its own messages too.  The group is a source of the thread's
  * default main context and never blocks: what corosync does not take now stays queued and is tried
- * again.  A message may be larger than corosync allows; it travels in pieces then, and a change of
+ * again.  A message may be larger than corosync allows; it travels in pieces then (cfs/pieces.h), and a change of
  * membership sweeps a message away whose pieces have not all arrived, on all members alike. */
 
 #include <stddef.h>
@@ -14,8 +14,10 @@
 
 #include <glib.h>
 
+#include "cfs/pieces.h"
+
 /* Longest message; a larger one is a bug of the sender. */
-#define CPG_MESSAGE_MAX (64 * 1024 * 1024)
+#define CPG_MESSAGE_MAX PIECES_MESSAGE_MAX
 
 typedef struct CpgGroup CpgGroup;
 

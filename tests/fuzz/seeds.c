@@ -399,6 +399,20 @@ static void make_beside(void)
 	keep("beside", "messages", program->data, program->len);
 }
 
+/* Programs for tests/fuzz/pieces.c: two messages, the second between pieces of the first; a change of
+ * membership in the middle of one; and pieces that one sends as he likes. */
+static void make_pieces(void)
+{
+	static const uint8_t mixed[] = {1, 5, 0, 2, 2, 5, 1, 0, 0, 6, 2};
+	static const uint8_t cut[] = {1, 5, 0, 4, 2, 3, 2, 2, 1, 9, 0, 0, 2};
+	static const uint8_t raw[] = {
+		0, 6, 0, 1, 1, 0, 0, 'a', 'b', 0, 5, 0, 1, 2, 1, 0, 'c', 0, 5, 0, 1, 3, 0, 0, 'd'};
+
+	keep("pieces", "mixed", mixed, sizeof(mixed));
+	keep("pieces", "cut", cut, sizeof(cut));
+	keep("pieces", "raw", raw, sizeof(raw));
+}
+
 /* Columns as tests/fuzz/store_rows.c reads them. */
 static void put_number(GByteArray *out, uint64_t number)
 {
@@ -501,6 +515,7 @@ int main(int argc, char **argv)
 	make_stream();
 	make_requests();
 	make_beside();
+	make_pieces();
 	make_rows();
 	make_file();
 	return EXIT_SUCCESS;
