@@ -4,112 +4,57 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "tests/unit/test.h"
+#include "tests/unit/members.h"
 
-#define N_MEMBERS 3
-
-/* Members 1 to N_MEMBERS and the bus between them. */
 typedef struct Fixture {
-	struct Member {
-		struct Fixture *fixture;
-		ClusterLog *log;
-		unsigned side; /* Of a cut. */
-		unsigned n_added;
-		int refuses; /* What the bus says to it. */
-	} members[N_MEMBERS];
-	unsigned n_sent;
-	bool changing; /* The view: what is sent comes when all have seen it. */
-	GQueue held;   /* Of Held. */
+	Members members;
+	unsigned n_added[N_MEMBERS];
 } Fixture;
 
-typedef struct Member Member;
-
-typedef struct Held {
-	const Member *from;
-	GBytes *message;
-} Held;
-
-static void deliver(Fixture *f, const Member *from, GBytes *message)
+static int message(void *log, uint32_t from, const uint8_t *bytes, size_t size)
 {
-	size_t size;
-	const uint8_t *bytes = g_bytes_get_data(message, &size);
-
-	assert_int_equal(beside_type(bytes, size), BESIDE_LOG);
-	for (unsigned i = 0; i < N_MEMBERS; i++)
-		if (f->members[i].log && f->members[i].side == from->side)
-			assert_int_equal(clusterlog_message(f->members[i].log, bytes, size), 0);
+	return clusterlog_message(log, bytes, size);
 }
 
-static int send_to_all(void *data, GBytes *message)
+static void view_changed(void *log, const uint32_t *nodes, unsigned n_nodes)
 {
-	const Member *from = data;
-	Fixture *f = from->fixture;
-	Held *held;
-
-	if (from->refuses < 0)
-		return from->refuses;
-	f->n_sent++;
-	if (f->changing) {
-		held = g_new0(Held, 1);
-		held->from = from;
-		held->message = g_bytes_ref(message);
-		g_queue_push_tail(&f->held, held);
-	} else {
-		deliver(f, from, message);
-	}
-	return 0;
+	clusterlog_view_changed(log, nodes, n_nodes);
 }
 
 static void on_added(void *data)
 {
-	((Member *)data)->n_added++;
+	++*(unsigned *)data;
 }
 
 static void join(Fixture *f, unsigned i, uint64_t boot)
 {
-	Member *member = &f->members[i];
+	Member *member = &f->members.each[i];
 	const ClusterLogOptions options = {
-		.env = {.data = member, .send = send_to_all},
-		.node = i + 1,
+		.env = {.data = member, .send = members_send},
+		.node = member->node,
 		.boot = boot,
 		.added = on_added,
-		.data = member,
+		.data = &f->n_added[i],
 	};
 
-	member->fixture = f;
-	member->log = clusterlog_new(&options);
+	member->module = clusterlog_new(&options);
 }
 
-static void show_view(Fixture *f)
+static void leave(Fixture *f, unsigned i)
 {
-	Held *held;
-
-	f->changing = true;
-	for (unsigned i = 0; i < N_MEMBERS; i++) {
-		uint32_t nodes[N_MEMBERS];
-		unsigned n = 0;
-
-		for (unsigned j = 0; j < N_MEMBERS; j++)
-			if (f->members[j].log && f->members[j].side == f->members[i].side)
-				nodes[n++] = j + 1;
-		if (f->members[i].log)
-			clusterlog_view_changed(f->members[i].log, nodes, n);
-	}
-	f->changing = false;
-	while ((held = g_queue_pop_head(&f->held))) {
-		deliver(f, held->from, held->message);
-		g_bytes_unref(held->message);
-		g_free(held);
-	}
+	f->members.each[i].module = clusterlog_free(f->members.each[i].module);
 }
 
 static int set_up(void **state)
 {
+	static const MembersKind kind = {
+		.type = BESIDE_LOG, .message = message, .view_changed = view_changed};
 	Fixture *f = g_new0(Fixture, 1);
 
+	members_init(&f->members, &kind);
 	for (unsigned i = 0; i < N_MEMBERS; i++)
 		join(f, i, 7);
-	show_view(f);
+	members_show_view(&f->members);
 	*state = f;
 	return 0;
 }
@@ -119,7 +64,7 @@ static int tear_down(void **state)
 	Fixture *f = *state;
 
 	for (unsigned i = 0; i < N_MEMBERS; i++)
-		f->members[i].log = clusterlog_free(f->members[i].log);
+		leave(f, i);
 	g_free(f);
 	return 0;
 }
@@ -141,7 +86,7 @@ static int say(Fixture *f, unsigned i, uint64_t time_s, const char *message)
 {
 	const ClusterLogEntry entry = entry_of(time_s, message);
 
-	return clusterlog_write(f->members[i].log, &entry);
+	return clusterlog_write(f->members.each[i].module, &entry);
 }
 
 static bool collect(const ClusterLogEntry *entry, void *data)
@@ -154,7 +99,7 @@ static void assert_log(Fixture *f, unsigned i, const char *expected)
 {
 	g_autoptr(GString) found = g_string_new(NULL);
 
-	clusterlog_each(f->members[i].log, collect, found);
+	clusterlog_each(f->members.each[i].module, collect, found);
 	assert_string_equal(found->str, expected);
 }
 
@@ -168,7 +113,7 @@ static void all_have_the_same_list(void **state)
 	assert_int_equal(say(f, 0, 10, "c"), 0);
 	for (unsigned i = 0; i < N_MEMBERS; i++) {
 		assert_log(f, i, "b c a earlier ");
-		assert_int_equal(f->members[i].n_added, 4);
+		assert_int_equal(f->n_added[i], 4);
 	}
 }
 
@@ -188,9 +133,9 @@ static void only_the_newest_are_kept(void **state)
 	for (unsigned i = 0; i < N_MEMBERS; i++)
 		assert_log(f, i, expected->str);
 	/* One that is too old is not news. */
-	f->members[1].n_added = 0;
+	f->n_added[1] = 0;
 	assert_int_equal(say(f, 0, 3, "late"), 0);
-	assert_int_equal(f->members[1].n_added, 0);
+	assert_int_equal(f->n_added[1], 0);
 	assert_log(f, 1, expected->str);
 }
 
@@ -200,13 +145,13 @@ static void newcomers_are_told_by_one(void **state)
 
 	assert_int_equal(say(f, 2, 1, "gone"), 0);
 	assert_int_equal(say(f, 0, 2, "here"), 0);
-	f->members[2].log = clusterlog_free(f->members[2].log);
-	show_view(f);
-	f->n_sent = 0;
+	leave(f, 2);
+	members_show_view(&f->members);
+	f->members.n_sent = 0;
 	join(f, 2, 8);
-	show_view(f);
+	members_show_view(&f->members);
 	assert_log(f, 2, "here gone ");
-	assert_int_equal(f->n_sent, 2);
+	assert_int_equal(f->members.n_sent, 2);
 	assert_int_equal(say(f, 2, 2, "again"), 0);
 	assert_log(f, 0, "again here gone ");
 }
@@ -216,12 +161,12 @@ static void both_sides_of_a_cut_are_merged(void **state)
 	Fixture *f = *state;
 
 	assert_int_equal(say(f, 0, 1, "before"), 0);
-	f->members[2].side = 1;
-	show_view(f);
+	f->members.each[2].side = 1;
+	members_show_view(&f->members);
 	assert_int_equal(say(f, 0, 3, "majority"), 0);
 	assert_int_equal(say(f, 2, 2, "minority"), 0);
-	f->members[2].side = 0;
-	show_view(f);
+	f->members.each[2].side = 0;
+	members_show_view(&f->members);
 	for (unsigned i = 0; i < N_MEMBERS; i++)
 		assert_log(f, i, "majority minority before ");
 }
@@ -230,28 +175,28 @@ static void what_the_bus_refused_follows(void **state)
 {
 	Fixture *f = *state;
 
-	f->members[0].refuses = -EAGAIN;
+	f->members.each[0].refuses = -EAGAIN;
 	assert_int_equal(say(f, 0, 1, "a"), 0);
 	assert_int_equal(say(f, 0, 2, "b"), 0);
 	assert_log(f, 0, "b a ");
 	assert_log(f, 1, "");
-	f->members[0].refuses = 0;
-	clusterlog_flush(f->members[0].log);
+	f->members.each[0].refuses = 0;
+	clusterlog_flush(f->members.each[0].module);
 	assert_log(f, 1, "b a ");
-	f->n_sent = 0;
-	clusterlog_flush(f->members[0].log);
-	assert_int_equal(f->n_sent, 0);
+	f->members.n_sent = 0;
+	clusterlog_flush(f->members.each[0].module);
+	assert_int_equal(f->members.n_sent, 0);
 }
 
 static void what_is_said_alone_is_told_later(void **state)
 {
 	Fixture *f = *state;
 
-	clusterlog_view_changed(f->members[2].log, NULL, 0);
-	f->members[2].refuses = -ENOTCONN;
+	clusterlog_view_changed(f->members.each[2].module, NULL, 0);
+	f->members.each[2].refuses = -ENOTCONN;
 	assert_int_equal(say(f, 2, 1, "alone"), 0);
-	f->members[2].refuses = 0;
-	show_view(f);
+	f->members.each[2].refuses = 0;
+	members_show_view(&f->members);
 	assert_log(f, 0, "alone ");
 }
 
@@ -266,10 +211,10 @@ static void bad_texts_are_refused(void **state)
 	assert_int_equal(say(f, 0, 1, "two\nlines"), -EINVAL);
 	assert_int_equal(say(f, 0, 1, "\xff"), -EINVAL);
 	entry.priority = 8;
-	assert_int_equal(clusterlog_write(f->members[0].log, &entry), -EINVAL);
+	assert_int_equal(clusterlog_write(f->members.each[0].module, &entry), -EINVAL);
 	entry = entry_of(1, "x");
 	entry.tag = name;
-	assert_int_equal(clusterlog_write(f->members[0].log, &entry), -EMSGSIZE);
+	assert_int_equal(clusterlog_write(f->members.each[0].module, &entry), -EMSGSIZE);
 	assert_log(f, 1, "");
 }
 
@@ -280,19 +225,23 @@ static void bad_messages_are_ignored(void **state)
 		0, 0, 0, 0, 0, 0, 6, 3, 0, 0, 0, 1, 0, 'h', 1, 0, 'u', 1, 0, 't', 2, 0, 'm', 'e'};
 	uint8_t bad[sizeof(good) + 1];
 
-	assert_int_equal(clusterlog_message(f->members[0].log, good, sizeof(good)), 0);
+	assert_int_equal(clusterlog_message(f->members.each[0].module, good, sizeof(good)), 0);
 	assert_log(f, 0, "me ");
 	for (unsigned size = 0; size < sizeof(good); size++)
-		assert_int_equal(clusterlog_message(f->members[0].log, good, size), -EBADMSG);
+		assert_int_equal(
+			clusterlog_message(f->members.each[0].module, good, size), -EBADMSG);
 	memcpy(bad, good, sizeof(good));
-	assert_int_equal(clusterlog_message(f->members[0].log, bad, sizeof(bad)), -EBADMSG);
+	assert_int_equal(clusterlog_message(f->members.each[0].module, bad, sizeof(bad)), -EBADMSG);
 	bad[42] = '\0';
-	assert_int_equal(clusterlog_message(f->members[0].log, bad, sizeof(good)), -EBADMSG);
+	assert_int_equal(
+		clusterlog_message(f->members.each[0].module, bad, sizeof(good)), -EBADMSG);
 	bad[42] = '\n';
-	assert_int_equal(clusterlog_message(f->members[0].log, bad, sizeof(good)), -EBADMSG);
+	assert_int_equal(
+		clusterlog_message(f->members.each[0].module, bad, sizeof(good)), -EBADMSG);
 	bad[42] = 'm';
 	bad[26] = 8;
-	assert_int_equal(clusterlog_message(f->members[0].log, bad, sizeof(good)), -EBADMSG);
+	assert_int_equal(
+		clusterlog_message(f->members.each[0].module, bad, sizeof(good)), -EBADMSG);
 }
 
 int main(void)

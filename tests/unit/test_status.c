@@ -4,127 +4,61 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "tests/unit/test.h"
-
-#define N_MEMBERS 3
-
-/* Members 1 to N_MEMBERS and the bus between them. */
-typedef struct Member Member;
+#include "tests/unit/members.h"
 
 typedef struct Fixture {
-	struct Member {
-		struct Fixture *fixture;
-		Status *status;
-		uint32_t node;
-		int refuses; /* What the bus says to it. */
-		bool away;   /* Not in the view. */
-		GString *told;
-	} members[N_MEMBERS];
-	unsigned n_sent;
-	bool changing; /* The view: what is sent comes when all have seen it. */
-	GQueue held;   /* Of Held. */
+	Members members;
+	GString *told[N_MEMBERS]; /* Of those who run. */
 } Fixture;
 
-typedef struct Held {
-	const Member *from;
-	GBytes *message;
-} Held;
-
-static void deliver(Fixture *f, const Member *from, GBytes *message)
+static int message(void *status, uint32_t from, const uint8_t *bytes, size_t size)
 {
-	size_t size;
-	const uint8_t *bytes = g_bytes_get_data(message, &size);
-
-	assert_int_equal(beside_type(bytes, size), BESIDE_STATUS);
-	for (unsigned i = 0; i < N_MEMBERS; i++)
-		if (f->members[i].status && f->members[i].away == from->away)
-			assert_int_equal(
-				status_message(f->members[i].status, from->node, bytes, size), 0);
+	return status_message(status, from, bytes, size);
 }
 
-static int send_to_all(void *data, GBytes *message)
+static void view_changed(void *status, const uint32_t *nodes, unsigned n_nodes)
 {
-	const Member *from = data;
-	Fixture *f = from->fixture;
-	Held *held;
-
-	if (from->refuses < 0)
-		return from->refuses;
-	f->n_sent++;
-	if (f->changing) {
-		held = g_new0(Held, 1);
-		held->from = from;
-		held->message = g_bytes_ref(message);
-		g_queue_push_tail(&f->held, held);
-	} else {
-		deliver(f, from, message);
-	}
-	return 0;
+	status_view_changed(status, nodes, n_nodes);
 }
 
 static void on_changed(void *data, const StatusItem *item)
 {
-	const Member *member = data;
-
-	g_string_append_printf(
-		member->told, "%u.%s%s ", item->node, item->key, item->value ? "" : "-");
+	g_string_append_printf(data, "%u.%s%s ", item->node, item->key, item->value ? "" : "-");
 }
 
 static void join(Fixture *f, unsigned i, uint64_t version)
 {
-	Member *member = &f->members[i];
+	Member *member = &f->members.each[i];
+	GString *told = g_string_new(NULL);
 	const StatusOptions options = {
-		.env = {.data = member, .send = send_to_all},
-		.node = i + 1,
+		.env = {.data = member, .send = members_send},
+		.node = member->node,
 		.version = version,
 		.changed = on_changed,
-		.data = member,
+		.data = told,
 	};
 
-	member->fixture = f;
-	member->node = i + 1;
-	member->told = g_string_new(NULL);
-	member->status = status_new(&options);
+	f->told[i] = told;
+	member->module = status_new(&options);
 }
 
 static void leave(Fixture *f, unsigned i)
 {
-	f->members[i].status = status_free(f->members[i].status);
-	(void)g_string_free(f->members[i].told, TRUE);
-	f->members[i].told = NULL;
-}
-
-/* All who are there see each other, and in a second view those who are away. */
-static void show_view(Fixture *f)
-{
-	Held *held;
-
-	f->changing = true;
-	for (unsigned i = 0; i < N_MEMBERS; i++) {
-		uint32_t nodes[N_MEMBERS];
-		unsigned n = 0;
-
-		for (unsigned j = 0; j < N_MEMBERS; j++)
-			if (f->members[j].status && f->members[j].away == f->members[i].away)
-				nodes[n++] = j + 1;
-		if (f->members[i].status)
-			status_view_changed(f->members[i].status, nodes, n);
-	}
-	f->changing = false;
-	while ((held = g_queue_pop_head(&f->held))) {
-		deliver(f, held->from, held->message);
-		g_bytes_unref(held->message);
-		g_free(held);
-	}
+	f->members.each[i].module = status_free(f->members.each[i].module);
+	(void)g_string_free(f->told[i], TRUE);
+	f->told[i] = NULL;
 }
 
 static int set_up(void **state)
 {
+	static const MembersKind kind = {
+		.type = BESIDE_STATUS, .message = message, .view_changed = view_changed};
 	Fixture *f = g_new0(Fixture, 1);
 
+	members_init(&f->members, &kind);
 	for (unsigned i = 0; i < N_MEMBERS; i++)
 		join(f, i, 100);
-	show_view(f);
+	members_show_view(&f->members);
 	*state = f;
 	return 0;
 }
@@ -134,7 +68,7 @@ static int tear_down(void **state)
 	Fixture *f = *state;
 
 	for (unsigned i = 0; i < N_MEMBERS; i++)
-		if (f->members[i].status)
+		if (f->members.each[i].module)
 			leave(f, i);
 	g_free(f);
 	return 0;
@@ -144,13 +78,13 @@ static int set(Fixture *f, unsigned i, const char *key, const char *text)
 {
 	g_autoptr(GBytes) value = text ? g_bytes_new(text, strlen(text)) : NULL;
 
-	return status_set(f->members[i].status, key, value);
+	return status_set(f->members.each[i].module, key, value);
 }
 
 static void assert_value(Fixture *f, unsigned i, uint32_t node, const char *key, const char *text)
 {
 	StatusItem item;
-	bool found = status_get(f->members[i].status, node, key, &item);
+	bool found = status_get(f->members.each[i].module, node, key, &item);
 
 	assert_int_equal(found, text != NULL);
 	if (!text)
@@ -167,13 +101,13 @@ static void all_know_what_one_sets(void **state)
 	for (unsigned i = 0; i < N_MEMBERS; i++) {
 		assert_value(f, i, 1, "load", "1.5");
 		assert_value(f, i, 2, "load", NULL);
-		assert_string_equal(f->members[i].told->str, "1.load ");
+		assert_string_equal(f->told[i]->str, "1.load ");
 	}
 	assert_int_equal(set(f, 0, "load", NULL), 0);
 	assert_int_equal(set(f, 0, "load", NULL), -ENOENT);
 	for (unsigned i = 0; i < N_MEMBERS; i++) {
 		assert_value(f, i, 1, "load", NULL);
-		assert_string_equal(f->members[i].told->str, "1.load 1.load- ");
+		assert_string_equal(f->told[i]->str, "1.load 1.load- ");
 	}
 }
 
@@ -183,8 +117,8 @@ static void the_same_value_is_no_change(void **state)
 
 	assert_int_equal(set(f, 0, "a", "x"), 0);
 	assert_int_equal(set(f, 0, "a", "x"), 0);
-	assert_int_equal(f->n_sent, 1);
-	assert_string_equal(f->members[1].told->str, "1.a ");
+	assert_int_equal(f->members.n_sent, 1);
+	assert_string_equal(f->told[1]->str, "1.a ");
 }
 
 static void versions_grow_over_restarts(void **state)
@@ -193,14 +127,14 @@ static void versions_grow_over_restarts(void **state)
 	StatusItem item;
 
 	assert_int_equal(set(f, 0, "a", "x"), 0);
-	assert_true(status_get(f->members[1].status, 1, "a", &item));
+	assert_true(status_get(f->members.each[1].module, 1, "a", &item));
 	assert_int_equal(item.version, 101);
 	leave(f, 0);
-	show_view(f);
+	members_show_view(&f->members);
 	join(f, 0, 200);
-	show_view(f);
+	members_show_view(&f->members);
 	assert_int_equal(set(f, 0, "a", "x"), 0);
-	assert_true(status_get(f->members[1].status, 1, "a", &item));
+	assert_true(status_get(f->members.each[1].module, 1, "a", &item));
 	assert_int_equal(item.version, 201);
 }
 
@@ -211,10 +145,10 @@ static void keys_go_with_their_node(void **state)
 	assert_int_equal(set(f, 0, "a", "x"), 0);
 	assert_int_equal(set(f, 1, "a", "y"), 0);
 	leave(f, 0);
-	show_view(f);
+	members_show_view(&f->members);
 	assert_value(f, 1, 1, "a", NULL);
 	assert_value(f, 1, 2, "a", "y");
-	assert_string_equal(f->members[2].told->str, "1.a 2.a 1.a- ");
+	assert_string_equal(f->told[2]->str, "1.a 2.a 1.a- ");
 }
 
 static void newcomers_are_told_everything(void **state)
@@ -222,15 +156,15 @@ static void newcomers_are_told_everything(void **state)
 	Fixture *f = *state;
 
 	leave(f, 2);
-	show_view(f);
+	members_show_view(&f->members);
 	assert_int_equal(set(f, 0, "a", "x"), 0);
 	assert_int_equal(set(f, 1, "b", "y"), 0);
 	join(f, 2, 100);
-	show_view(f);
+	members_show_view(&f->members);
 	assert_value(f, 2, 1, "a", "x");
 	assert_value(f, 2, 2, "b", "y");
 	/* The others hear nothing new. */
-	assert_string_equal(f->members[1].told->str, "1.a 2.b ");
+	assert_string_equal(f->told[1]->str, "1.a 2.b ");
 }
 
 static void both_sides_of_a_cut_meet_again(void **state)
@@ -238,13 +172,13 @@ static void both_sides_of_a_cut_meet_again(void **state)
 	Fixture *f = *state;
 
 	assert_int_equal(set(f, 2, "a", "old"), 0);
-	f->members[2].away = true;
-	show_view(f);
+	f->members.each[2].side = 1;
+	members_show_view(&f->members);
 	assert_value(f, 0, 3, "a", NULL);
 	assert_int_equal(set(f, 2, "a", "new"), 0);
 	assert_value(f, 2, 3, "a", "new");
-	f->members[2].away = false;
-	show_view(f);
+	f->members.each[2].side = 0;
+	members_show_view(&f->members);
 	assert_value(f, 0, 3, "a", "new");
 }
 
@@ -252,18 +186,18 @@ static void a_slow_bus_gets_the_last_value_only(void **state)
 {
 	Fixture *f = *state;
 
-	f->members[0].refuses = -EAGAIN;
+	f->members.each[0].refuses = -EAGAIN;
 	assert_int_equal(set(f, 0, "a", "1"), 0);
 	assert_int_equal(set(f, 0, "a", "2"), 0);
 	assert_int_equal(set(f, 0, "b", "1"), 0);
 	assert_int_equal(set(f, 0, "b", NULL), 0);
 	assert_value(f, 0, 1, "a", "2");
 	assert_value(f, 1, 1, "a", NULL);
-	f->members[0].refuses = 0;
-	status_flush(f->members[0].status);
+	f->members.each[0].refuses = 0;
+	status_flush(f->members.each[0].module);
 	assert_value(f, 1, 1, "a", "2");
 	assert_value(f, 1, 1, "b", NULL);
-	assert_int_equal(f->n_sent, 2);
+	assert_int_equal(f->members.n_sent, 2);
 }
 
 static void without_a_bus_only_ours_remain(void **state)
@@ -272,8 +206,8 @@ static void without_a_bus_only_ours_remain(void **state)
 
 	assert_int_equal(set(f, 0, "a", "x"), 0);
 	assert_int_equal(set(f, 1, "a", "y"), 0);
-	status_view_changed(f->members[0].status, NULL, 0);
-	f->members[0].refuses = -ENOTCONN;
+	status_view_changed(f->members.each[0].module, NULL, 0);
+	f->members.each[0].refuses = -ENOTCONN;
 	assert_value(f, 0, 1, "a", "x");
 	assert_value(f, 0, 2, "a", NULL);
 	/* What is removed now leaves nothing behind. */
@@ -336,20 +270,21 @@ static void bad_messages_are_ignored(void **state)
 	static const uint8_t good[] = {1, 64, 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 'k', 'v', 'w'};
 	uint8_t bad[sizeof(good)];
 
-	assert_int_equal(status_message(f->members[0].status, 2, good, sizeof(good)), 0);
+	assert_int_equal(status_message(f->members.each[0].module, 2, good, sizeof(good)), 0);
 	assert_value(f, 0, 2, "k", "vw");
 	for (unsigned size = 0; size < 14; size++)
-		assert_int_equal(status_message(f->members[0].status, 2, good, size), -EBADMSG);
+		assert_int_equal(
+			status_message(f->members.each[0].module, 2, good, size), -EBADMSG);
 	memcpy(bad, good, sizeof(good));
 	bad[10] = 2;
-	assert_int_equal(status_message(f->members[0].status, 2, bad, sizeof(bad)), -EBADMSG);
+	assert_int_equal(status_message(f->members.each[0].module, 2, bad, sizeof(bad)), -EBADMSG);
 	bad[10] = 0;
-	assert_int_equal(status_message(f->members[0].status, 2, bad, sizeof(bad)), -EBADMSG);
+	assert_int_equal(status_message(f->members.each[0].module, 2, bad, sizeof(bad)), -EBADMSG);
 	bad[10] = 1;
 	bad[13] = '\0';
-	assert_int_equal(status_message(f->members[0].status, 2, bad, sizeof(bad)), -EBADMSG);
+	assert_int_equal(status_message(f->members.each[0].module, 2, bad, sizeof(bad)), -EBADMSG);
 	/* Of one who is not there. */
-	assert_int_equal(status_message(f->members[0].status, 9, good, sizeof(good)), 0);
+	assert_int_equal(status_message(f->members.each[0].module, 9, good, sizeof(good)), 0);
 	assert_value(f, 0, 9, "k", NULL);
 }
 
@@ -367,7 +302,7 @@ static void keys_are_listed_in_order(void **state)
 	assert_int_equal(set(f, 1, "b", "x"), 0);
 	assert_int_equal(set(f, 2, "a", "x"), 0);
 	assert_int_equal(set(f, 1, "a", "x"), 0);
-	status_each(f->members[0].status, collect, list);
+	status_each(f->members.each[0].module, collect, list);
 	assert_string_equal(list->str, "2.a 2.b 3.a ");
 }
 
