@@ -159,6 +159,8 @@ void submit_stall(Replica *r)
 
 /* --- Sending ---------------------------------------------------------------------------------- */
 
+/* Sends the change at link, and with it of those behind it what a message takes.  Among these some may
+ * be in the log already: after a change of view they are behind one that was refused there. */
 static void send_ops(Replica *r, GList *link)
 {
 	WireMessage message = {.type = WIRE_OPS,
@@ -171,6 +173,8 @@ static void send_ops(Replica *r, GList *link)
 		gsize size;
 		const uint8_t *bytes = g_bytes_get_data(pending->bytes, &size);
 
+		if (pending->under_way)
+			continue;
 		if (message.ops.n_ops > 0 && n_bytes + size > OPS_BYTES_MAX)
 			break;
 		message.ops.ops[message.ops.n_ops++] =
@@ -229,7 +233,6 @@ void submit_pump(Replica *r)
 	 * wait for the disk while the other half come together. */
 	if (r->pending.length < 2 * r->n_under_way)
 		return;
-	/* What is under way is at the head. */
 	while (link && ((const Pending *)link->data)->under_way)
 		link = link->next;
 	if (link)

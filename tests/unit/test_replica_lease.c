@@ -649,6 +649,47 @@ static void who_was_cut_off_takes_no_refusal_for_success(void **state)
 	assert_equal(f);
 }
 
+static void what_was_sent_with_a_refusal_is_not_sent_twice(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last = last_index(&f->nodes[0]);
+	struct node *challenger = &f->nodes[2];
+
+	/* The first change is on its way when the next two are asked for, so they travel together. */
+	submit(challenger, op_new(OP_MKDIR, "d"));
+	submit(challenger, new_takeover(challenger));
+	submit(challenger, op_new(OP_MKDIR, "e"));
+	renew(&f->nodes[0], token_of(&f->nodes[0]));
+	assert_int_equal(deliver(f, ALL), WIRE_OPS);
+	/* Then the challenger is cut off.  Of the two that remain, one acknowledges what was not refused. */
+	hold(&f->nodes[1]);
+	deliver_until(f, 3U, WIRE_INVALID);
+	assert_int_equal(last_index(&f->nodes[0]), last + 2);
+
+	/* It comes back, and finds that in the log before it is committed. */
+	set_view(f, ALL);
+	let_go(&f->nodes[1]);
+	deliver_until(f, ALL, WIRE_PROMISE);
+	hold(&f->nodes[0]);
+	hold(&f->nodes[1]);
+	settle(f, ALL);
+	assert_int_equal(last_index(challenger), last + 2);
+	assert_null(tree_by_path(replica_tree(challenger->replica), "e"));
+	let_go(&f->nodes[0]);
+	let_go(&f->nodes[1]);
+	settle(f, ALL);
+	assert_int_equal(challenger->answers[challenger->n_answers - 3], 0);
+	assert_int_equal(challenger->answers[challenger->n_answers - 2], -ESTALE);
+	assert_int_equal(challenger->answers[challenger->n_answers - 1], 0);
+	assert_int_equal(last_index(&f->nodes[0]), last + 2);
+
+	/* Nothing waits for what is not under way. */
+	submit(challenger, op_new(OP_MKDIR, "g"));
+	settle(f, ALL);
+	assert_int_equal(last_answer(challenger), 0);
+	assert_equal(f);
+}
+
 #define LEASE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -673,6 +714,7 @@ int main(void)
 		LEASE_TEST(who_is_catching_up_judges_alike),
 		LEASE_TEST(a_lock_travels_to_who_was_away),
 		LEASE_TEST(who_was_cut_off_takes_no_refusal_for_success),
+		LEASE_TEST(what_was_sent_with_a_refusal_is_not_sent_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
