@@ -22,7 +22,7 @@ static int env_send(void *data, GBytes *message)
 	gsize size;
 	const uint8_t *from = g_bytes_get_data(message, &size);
 
-	if (node->bus_full) {
+	if (node->bus_full || (node->f->bus_max > 0 && node->f->bus.length >= node->f->bus_max)) {
 		g_byte_array_unref(bytes);
 		return -EAGAIN;
 	}
@@ -30,6 +30,15 @@ static int env_send(void *data, GBytes *message)
 	g_byte_array_append(bytes, from, (guint)size);
 	g_queue_push_tail(&node->f->bus, g_byte_array_free_to_bytes(bytes));
 	return 0;
+}
+
+bool finish_disk(struct node *node, int result)
+{
+	if (!node->batch)
+		return false;
+	node->batch = NULL;
+	replica_persisted(node->replica, result);
+	return true;
 }
 
 static void env_persist(void *data, const ReplicaBatch *batch)
@@ -44,6 +53,8 @@ static void env_persist(void *data, const ReplicaBatch *batch)
 	node->n_batches++;
 	node->n_syncs += batch->sync;
 	node->n_rows = MAX(node->n_rows, batch->rows->len);
+	if (node->at_once && !node->held)
+		finish_disk(node, 0);
 }
 
 static void env_applied(void *data, GPtrArray *changes, void *token)
@@ -60,7 +71,7 @@ static void env_answer(void *data, void *token, int result)
 	struct node *node = data;
 	unsigned i = GPOINTER_TO_UINT(token) - 1;
 
-	assert_int_equal(node->answers[i], 1);
+	assert_int_equal(node->answers[i], NO_ANSWER);
 	node->answers[i] = result;
 }
 
@@ -100,7 +111,7 @@ void start(struct node *node, uint64_t boot, const ReplicaBatch *image)
 	assert_int_equal(
 		replica_new(&options, &env, image ? image : empty, &node->replica, &err), 0);
 	for (unsigned i = 0; i < ANSWER_MAX; i++)
-		node->answers[i] = 1;
+		node->answers[i] = NO_ANSWER;
 }
 
 static struct fixture *fixture_new(bool small)
@@ -203,13 +214,28 @@ bool deliver(struct fixture *f, unsigned mask)
 	return true;
 }
 
-bool finish_disk(struct node *node, int result)
+WireType next_type(const struct fixture *f)
 {
-	if (!node->batch)
-		return false;
-	node->batch = NULL;
-	replica_persisted(node->replica, result);
-	return true;
+	GBytes *message = g_queue_peek_head((GQueue *)&f->bus);
+
+	return message ? ((const uint8_t *)g_bytes_get_data(message, NULL))[2] : WIRE_INVALID;
+}
+
+void deliver_until(struct fixture *f, unsigned mask, WireType stop)
+{
+	while (next_type(f) != stop && deliver(f, mask))
+		continue;
+}
+
+void hold(struct node *node)
+{
+	node->held = true;
+}
+
+void let_go(struct node *node)
+{
+	node->held = false;
+	(void)finish_disk(node, 0);
 }
 
 /* Lets the nodes of the mask go on, without a clock, until nothing is under way; the disks of the
@@ -221,7 +247,7 @@ void settle_without(struct fixture *f, unsigned mask, unsigned stuck)
 	while (more) {
 		more = deliver(f, mask);
 		for (unsigned i = 0; i < N_NODES; i++)
-			if (mask & ~stuck & 1U << i)
+			if (mask & ~stuck & 1U << i && !f->nodes[i].held)
 				more |= finish_disk(&f->nodes[i], 0);
 	}
 }
@@ -231,13 +257,30 @@ void settle(struct fixture *f, unsigned mask)
 	settle_without(f, mask, 0);
 }
 
-void pass(struct fixture *f, unsigned mask, int64_t ms)
+void pass_clock(struct fixture *f, unsigned mask, int64_t ms)
 {
 	f->now_ms += ms;
 	for (unsigned i = 0; i < N_NODES; i++)
 		if (mask & 1U << i)
 			replica_tick(f->nodes[i].replica);
+}
+
+void pass(struct fixture *f, unsigned mask, int64_t ms)
+{
+	pass_clock(f, mask, ms);
 	settle(f, mask);
+}
+
+void *new_token(struct node *node)
+{
+	assert_true(node->n_tokens < ANSWER_MAX);
+	node->answers[node->n_tokens] = NO_ANSWER;
+	return GUINT_TO_POINTER(++node->n_tokens);
+}
+
+int last_answer(const struct node *node)
+{
+	return node->answers[node->n_tokens - 1];
 }
 
 int submit(struct node *node, unsigned token, const char *path)

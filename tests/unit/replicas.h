@@ -9,7 +9,9 @@
 #include "tests/unit/test.h"
 
 #define N_NODES    3
-#define ANSWER_MAX 64
+#define ALL        7U
+#define ANSWER_MAX 512
+#define NO_ANSWER  1
 
 struct fixture;
 
@@ -19,10 +21,13 @@ struct node {
 	uint32_t id;
 	Replica *replica;
 	const ReplicaBatch *batch; /* Given to the disk, not done. */
+	bool at_once;              /* The disk is done with a batch when it gets it, unless … */
+	bool held;                 /* … it does nothing. */
 	unsigned n_batches;
 	unsigned n_syncs;
 	unsigned n_rows;         /* In the largest batch. */
-	int answers[ANSWER_MAX]; /* By token - 1; 1: none yet. */
+	int answers[ANSWER_MAX]; /* By token - 1. */
+	unsigned n_tokens;       /* Given out by new_token(). */
 	unsigned n_applied;      /* Calls of applied() … */
 	unsigned n_own;          /* … with a token. */
 	bool bus_full;
@@ -35,7 +40,8 @@ struct fixture {
 	int64_t now_ms;
 	bool small; /* Short logs, small pieces. */
 	struct node nodes[N_NODES];
-	GQueue bus; /* Of GBytes, the sender's index in front. */
+	GQueue bus;       /* Of GBytes, the sender's index in front. */
+	unsigned bus_max; /* Messages that it takes; 0: any number. */
 };
 
 extern const TreeLimits replicas_limits;
@@ -61,7 +67,19 @@ void set_view(struct fixture *f, unsigned mask);
 
 /* Delivers one message to the nodes of the mask; false when there is none. */
 bool deliver(struct fixture *f, unsigned mask);
+
+/* The type of the message that comes next; WIRE_INVALID: there is none. */
+WireType next_type(const struct fixture *f);
+
+/* Delivers until the bus is silent, or up to the first message of a type, which stays. */
+void deliver_until(struct fixture *f, unsigned mask, WireType stop);
+
+/* The disk is done with its batch; false: it has none. */
 bool finish_disk(struct node *node, int result);
+
+/* The disk does nothing from now on, and goes on. */
+void hold(struct node *node);
+void let_go(struct node *node);
 
 /* The word of an origin itself is on the bus by then. */
 #define RIDE_MS 2
@@ -70,7 +88,14 @@ bool finish_disk(struct node *node, int result);
  * second mask are done with nothing. */
 void settle_without(struct fixture *f, unsigned mask, unsigned stuck);
 void settle(struct fixture *f, unsigned mask);
+
+/* Lets time pass, and then the nodes go on, or only their clocks. */
 void pass(struct fixture *f, unsigned mask, int64_t ms);
+void pass_clock(struct fixture *f, unsigned mask, int64_t ms);
+
+/* The next token of a node, whose answer is then the last. */
+void *new_token(struct node *node);
+int last_answer(const struct node *node);
 
 /* Asks for a new file; its answer will be at token - 1. */
 int submit(struct node *node, unsigned token, const char *path);

@@ -8,8 +8,6 @@
 #include "base/macro.h"
 #include "tests/unit/replicas.h"
 
-#define ALL 7U
-
 static void begin(struct fixture *f)
 {
 	set_view(f, ALL);

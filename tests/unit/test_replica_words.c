@@ -7,8 +7,6 @@
 #include "base/macro.h"
 #include "tests/unit/replicas.h"
 
-#define ALL 7U
-
 static uint64_t n_sent(struct fixture *f, unsigned i)
 {
 	return status(&f->nodes[i]).counters.sent;
