@@ -180,13 +180,11 @@ void tell_quorum(
 	replica_quorum_changed(node->replica, &quorum);
 }
 
-/* Nodes of the mask share the bus, and know it. */
-void set_view(struct fixture *f, unsigned mask)
+void show_view(struct fixture *f, unsigned mask)
 {
 	uint32_t ids[N_NODES];
 	unsigned n_ids = 0;
 
-	g_queue_clear_full(&f->bus, bytes_free);
 	for (unsigned i = 0; i < N_NODES; i++)
 		if (mask & 1U << i)
 			ids[n_ids++] = i + 1;
@@ -196,6 +194,12 @@ void set_view(struct fixture *f, unsigned mask)
 		tell_quorum(&f->nodes[i], N_NODES, n_ids, n_ids > N_NODES / 2, false);
 		replica_view_changed(f->nodes[i].replica, ids, n_ids);
 	}
+}
+
+void set_view(struct fixture *f, unsigned mask)
+{
+	g_queue_clear_full(&f->bus, bytes_free);
+	show_view(f, mask);
 }
 
 /* Delivers one message to the nodes of the mask; false when there is none. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A fixture for tests of replicas: three of them on a bus and on disks in which the test chooses each
- * step. */
+/* A fixture for tests of replicas, and for what fuzzes them: three of them on a bus and on disks in which
+ * the test chooses each step. */
 
 #include "cfs/replica.h"
 #include "cfs/wire.h"
@@ -62,8 +62,9 @@ int64_t env_now_ms(void *data);
 void tell_quorum(
 	struct node *node, unsigned n_configured, unsigned n_online, bool quorate, bool two_node);
 
-/* Nodes of the mask share the bus, and know it. */
+/* Nodes of the mask know that they share the bus; what is on it is lost, or stays. */
 void set_view(struct fixture *f, unsigned mask);
+void show_view(struct fixture *f, unsigned mask);
 
 /* Delivers one message to the nodes of the mask; false when there is none. */
 bool deliver(struct fixture *f, unsigned mask);
