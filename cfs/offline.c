@@ -79,12 +79,14 @@ static bool add_row(const TreeNode *node, void *data)
 	return true;
 }
 
-/* The tree of a sound database: its rows, and what of the log is known to be committed. */
-static int load_tree(Store *store, ReplicaBatch **ret, GError **err)
+/* The tree of a sound database: its rows, and what of the log is known to be committed.  *ret_n_open: how
+ * many entries are behind that. */
+static int load_tree(Store *store, ReplicaBatch **ret, uint64_t *ret_n_open, GError **err)
 {
 	g_autoptr(ReplicaBatch) loaded = NULL;
 	g_autoptr(ReplicaBatch) rows = replica_batch_new();
 	g_autoptr(Replica) replica = NULL;
+	ReplicaStatus status;
 	int r;
 
 	r = store_check(store, err);
@@ -95,6 +97,8 @@ static int load_tree(Store *store, ReplicaBatch **ret, GError **err)
 	if (r < 0)
 		return r;
 	tree_each(replica_tree(replica), add_row, rows);
+	replica_status(replica, &status);
+	*ret_n_open = status.last - status.commit;
 	*ret = g_steal_pointer(&rows);
 	return 0;
 }
@@ -105,13 +109,14 @@ int offline_export(const char *database, const char *directory, GError **err)
 	g_autoptr(ReplicaBatch) batch = NULL;
 	g_autoptr(GError) damage = NULL;
 	ExportCounts counts;
+	uint64_t n_open = 0;
 	unsigned n_bad = 0;
 	int r;
 
 	r = store_open_to_read(database, &store, err);
 	if (r < 0)
 		return r;
-	r = load_tree(store, &batch, &damage);
+	r = load_tree(store, &batch, &n_open, &damage);
 	if (r < 0)
 		r = store_salvage(store, &batch, &n_bad, err);
 	if (r == 0)
@@ -121,6 +126,11 @@ int offline_export(const char *database, const char *directory, GError **err)
 
 	printf("Wrote %u files and %u directories to '%s'.\n", counts.n_files, counts.n_directories,
 		directory);
+	if (n_open > 0)
+		printf("Left out: %" G_GUINT64_FORMAT
+		       " at the end of the log, of which this database cannot tell whether they "
+		       "were confirmed; starting the store with it finds out.\n",
+			n_open);
 	if (!damage && counts.n_lost == 0)
 		return 0;
 	return err_set(err, EUCLEAN,
