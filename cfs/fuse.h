@@ -69,8 +69,9 @@ typedef struct StoreFsBackend {
 	int (*lock_renew)(void *data, uint64_t inode, ChangeToken *token);
 	int (*lock_expire)(void *data, uint64_t inode, ChangeToken *token);
 
-	/* The text of a view of now. */
-	GBytes *(*view)(void *data, StoreFsView view);
+	/* The text of a view of now.  draft: only its length matters, which anybody may ask for; what of
+	 * it costs much and has always the same length may be that of an earlier moment. */
+	GBytes *(*view)(void *data, StoreFsView view, bool draft);
 
 	/* The file system has been unmounted by somebody else. */
 	void (*unmounted)(void *data);

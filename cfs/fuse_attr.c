@@ -16,6 +16,9 @@
 /* Length of what `.debug` says. */
 #define DEBUG_SIZE 2
 
+/* How long the length of a view is good for those who only ask for it. */
+#define VIEW_LENGTH_US G_USEC_PER_SEC
+
 /* --- Of what the tree has --------------------------------------------------------------------- */
 
 mode_t mode_at(const StoreFs *fs, uint64_t parent, const char *name, bool directory)
@@ -107,7 +110,29 @@ char *made_dup_target(const StoreFs *fs, Made made)
 				       : g_strdup_printf("nodes/%s/lxc", fs->node_name);
 }
 
-void attr_of_made(const StoreFs *fs, Made made, struct stat *ret)
+GBytes *made_text(StoreFs *fs, Made made, bool draft)
+{
+	StoreFsView view = (StoreFsView)(made - MADE_FIRST_VIEW);
+	GBytes *text = fs->backend.view(fs->backend.data, view, draft);
+
+	fs->view_lengths[view].length = g_bytes_get_size(text);
+	fs->view_lengths[view].made_us = g_get_monotonic_time();
+	return text;
+}
+
+/* Who opens a view finds the length of the text that he got.  Others ask for it who may not even open
+ * it, as often as they like: no text is made for them while there was one a moment ago. */
+static size_t view_length(StoreFs *fs, Made made)
+{
+	const ViewLength *last = &fs->view_lengths[made - MADE_FIRST_VIEW];
+	g_autoptr(GBytes) text = NULL;
+
+	if (last->made_us == 0 || g_get_monotonic_time() - last->made_us >= VIEW_LENGTH_US)
+		text = made_text(fs, made, true);
+	return last->length;
+}
+
+void attr_of_made(StoreFs *fs, Made made, struct stat *ret)
 {
 	*ret = (struct stat){
 		.st_ino = NUMBER_MADE + made,
@@ -127,17 +152,14 @@ void attr_of_made(const StoreFs *fs, Made made, struct stat *ret)
 		ret->st_mode = S_IFREG | 0640;
 		attr_set_size(ret, DEBUG_SIZE);
 	} else {
-		g_autoptr(GBytes) text =
-			fs->backend.view(fs->backend.data, (StoreFsView)(made - MADE_FIRST_VIEW));
-
 		ret->st_mode = S_IFREG | 0440;
-		attr_set_size(ret, g_bytes_get_size(text));
+		attr_set_size(ret, view_length(fs, made));
 	}
 }
 
 /* --- Asking ----------------------------------------------------------------------------------- */
 
-int attr_of_number(const StoreFs *fs, fuse_ino_t number, struct stat *ret)
+int attr_of_number(StoreFs *fs, fuse_ino_t number, struct stat *ret)
 {
 	const TreeNode *node;
 	const Node *file;
@@ -339,7 +361,7 @@ static void submit_truncate(fuse_req_t req, fuse_ino_t number, uint64_t size, in
 /* chmod and chown are asked for by programs that copy files with their attributes: what is so
  * already may be asked for, anything else is refused. */
 static int check_owner_and_mode(
-	const StoreFs *fs, fuse_ino_t number, const struct stat *wanted, int to_set)
+	StoreFs *fs, fuse_ino_t number, const struct stat *wanted, int to_set)
 {
 	struct stat attr;
 	int r = attr_of_number(fs, number, &attr);

@@ -121,8 +121,7 @@ static int open_made(StoreFs *fs, Made made, int flags, Handle **ret)
 	if (made == MADE_DEBUG)
 		(*ret)->text = g_bytes_new_static(log_is_debug() ? "1\n" : "0\n", 2);
 	else
-		(*ret)->text =
-			fs->backend.view(fs->backend.data, (StoreFsView)(made - MADE_FIRST_VIEW));
+		(*ret)->text = made_text(fs, made, false);
 	return 0;
 }
 

@@ -95,6 +95,12 @@ typedef struct Known {
 	uint64_t dropped_at; /* n_changes when the kernel dropped its listing; see fuse_dirs.c. */
 } Known;
 
+/* How long the text of a view was when it was made last. */
+typedef struct ViewLength {
+	size_t length;
+	int64_t made_us; /* Monotonic; 0: it has not been made. */
+} ViewLength;
+
 struct StoreFs {
 	StoreFsBackend backend;
 	TreeLimits limits;
@@ -125,6 +131,7 @@ struct StoreFs {
 	int64_t asked_us; /* Since when he waits for whom something is done; 0: he has just asked. */
 	unsigned n_stuck; /* Changes that the log has for too long.  What comes later stands behind
 			   * them, and would wait in vain: it is refused. */
+	ViewLength view_lengths[STOREFS_N_VIEWS];
 	uint64_t n_reads;
 };
 
@@ -172,7 +179,10 @@ void fs_forget_file(StoreFs *fs, OpenFile *file, bool names);
 
 /* Where a link leads, owned by the caller. */
 char *made_dup_target(const StoreFs *fs, Made made);
-void attr_of_made(const StoreFs *fs, Made made, struct stat *ret);
+void attr_of_made(StoreFs *fs, Made made, struct stat *ret);
+
+/* The text of a view, owned by the caller; draft: see StoreFsBackend. */
+GBytes *made_text(StoreFs *fs, Made made, bool draft);
 
 /* The mode of an entry that is, or would be, in a directory under a name. */
 mode_t mode_at(const StoreFs *fs, uint64_t parent, const char *name, bool directory);
@@ -186,7 +196,7 @@ void attr_of_file(const StoreFs *fs, const Node *node, struct stat *ret);
 double file_timeout(const StoreFs *fs, Node *node);
 
 /* The same of anything with a number.  -ENOENT. */
-int attr_of_number(const StoreFs *fs, fuse_ino_t number, struct stat *ret);
+int attr_of_number(StoreFs *fs, fuse_ino_t number, struct stat *ret);
 
 /* Attributes of an empty file that is not created yet. */
 void attr_of_new(

@@ -54,7 +54,7 @@ static void update_digest(Service *service, const Tree *tree)
 	service->digest_version = tree_version(tree);
 }
 
-static GBytes *backend_view(void *data, StoreFsView view)
+static GBytes *backend_view(void *data, StoreFsView view, bool draft)
 {
 	static GBytes *(*const views[STOREFS_N_VIEWS])(const ViewsInput *input) = {
 		[STOREFS_VIEW_CLUSTERLOG] = views_clusterlog,
@@ -85,7 +85,7 @@ static GBytes *backend_view(void *data, StoreFsView view)
 	};
 
 	replica_status(service->replica, &status);
-	if (view == STOREFS_VIEW_STORE)
+	if (view == STOREFS_VIEW_STORE && (!draft || !service->digest))
 		update_digest(service, tree);
 	input.digest = service->digest;
 	return views[view](&input);
