@@ -520,10 +520,10 @@ StoreFs *storefs_free(StoreFs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	free(fs->buffer.mem);
+	g_hash_table_destroy(fs->listings);
 	g_hash_table_destroy(fs->known);
 	g_hash_table_destroy(fs->moves);
 	g_hash_table_destroy(fs->requests);
-	g_hash_table_destroy(fs->listings);
 	g_free(fs->mountpoint);
 	g_free(fs->node_name);
 	g_free(fs);

@@ -8,61 +8,113 @@
  * last change, made it drop everything at a time when no directory was open that had been opened
  * before that change. */
 
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/macro.h"
 #include "cfs/fuse_private.h"
 
+/* What was in a directory as of one change of it, for all who read it then: a directory with many names
+ * may be held open many times, by anybody. */
+typedef struct Names {
+	unsigned n_listings;
+	uint64_t n_changes; /* Of the directory, when they were taken. */
+	GArray *entries;    /* Of NamesEntry. */
+	GByteArray *text;   /* The names, each with its NUL. */
+} Names;
+
+typedef struct NamesEntry {
+	fuse_ino_t number;
+	mode_t type;
+	guint name; /* Its place in text. */
+} NamesEntry;
+
 /* What an open directory shows is what was in it when it was opened or rewound. */
 typedef struct Listing {
+	StoreFs *fs;
 	fuse_ino_t number;  /* Of the directory … */
 	uint64_t n_changes; /* … and as of which change it was opened. */
-	bool filled;
-	GPtrArray *names; /* Of char*. */
-	GArray *attrs;    /* Of struct stat: number and type. */
+	Names *names;       /* NULL: not asked for yet. */
 } Listing;
+
+static Names *names_new(uint64_t n_changes)
+{
+	Names *names = g_new0(Names, 1);
+
+	names->n_changes = n_changes;
+	names->entries = g_array_new(FALSE, FALSE, sizeof(NamesEntry));
+	names->text = g_byte_array_new();
+	return names;
+}
+
+static void names_add(Names *names, const char *name, fuse_ino_t number, mode_t type)
+{
+	const NamesEntry entry = {.number = number, .type = type, .name = names->text->len};
+
+	g_array_append_val(names->entries, entry);
+	g_byte_array_append(names->text, (const uint8_t *)name, (guint)strlen(name) + 1);
+}
+
+static bool names_visit(const TreeNode *node, void *data)
+{
+	names_add(data, tree_node_name(node), number_of(tree_node_inode(node)),
+		tree_node_is_directory(node) ? S_IFDIR : S_IFREG);
+	return true;
+}
+
+static Names *names_take(const StoreFs *fs, fuse_ino_t number, uint64_t n_changes)
+{
+	const TreeNode *node = tree_by_inode(fs_tree(fs), inode_of(number));
+	Names *names = names_new(n_changes);
+
+	names_add(names, ".", number, S_IFDIR);
+	names_add(names, "..",
+		node && number != FUSE_ROOT_ID ? number_of(tree_node_parent(node)) : FUSE_ROOT_ID,
+		S_IFDIR);
+	if (number == FUSE_ROOT_ID)
+		for (unsigned i = 0; i < MADE_N; i++)
+			names_add(names, made_names[i], NUMBER_MADE + i,
+				made_is_link(i) ? S_IFLNK : S_IFREG);
+	tree_each_child(fs_tree(fs), inode_of(number), NULL, names_visit, names);
+	return names;
+}
+
+static void listing_clear(Listing *listing)
+{
+	Names *names = g_steal_pointer(&listing->names);
+	Known *known;
+
+	if (!names || --names->n_listings > 0)
+		return;
+	known = fs_known(listing->fs, listing->number);
+	if (known && known->names == names)
+		known->names = NULL;
+	g_array_unref(names->entries);
+	g_byte_array_unref(names->text);
+	g_free(names);
+}
 
 void listing_destroy(gpointer data)
 {
 	Listing *listing = data;
 
-	g_ptr_array_unref(listing->names);
-	g_array_unref(listing->attrs);
+	listing_clear(listing);
 	g_free(listing);
 }
 
-static void listing_add(Listing *listing, const char *name, fuse_ino_t number, mode_t type)
+static void listing_fill(Listing *listing)
 {
-	struct stat attr = {.st_ino = number, .st_mode = type};
+	Known *known = fs_known(listing->fs, listing->number);
+	uint64_t n_changes = known ? known->n_changes : 0;
 
-	g_ptr_array_add(listing->names, g_strdup(name));
-	g_array_append_val(listing->attrs, attr);
-}
-
-static bool listing_visit(const TreeNode *node, void *data)
-{
-	listing_add(data, tree_node_name(node), number_of(tree_node_inode(node)),
-		tree_node_is_directory(node) ? S_IFDIR : S_IFREG);
-	return true;
-}
-
-static void listing_fill(const StoreFs *fs, Listing *listing)
-{
-	fuse_ino_t number = listing->number;
-	const TreeNode *node = tree_by_inode(fs_tree(fs), inode_of(number));
-
-	listing->filled = true;
-	g_ptr_array_set_size(listing->names, 0);
-	g_array_set_size(listing->attrs, 0);
-	listing_add(listing, ".", number, S_IFDIR);
-	listing_add(listing, "..",
-		node && number != FUSE_ROOT_ID ? number_of(tree_node_parent(node)) : FUSE_ROOT_ID,
-		S_IFDIR);
-	if (number == FUSE_ROOT_ID)
-		for (unsigned i = 0; i < MADE_N; i++)
-			listing_add(listing, made_names[i], NUMBER_MADE + i,
-				made_is_link(i) ? S_IFLNK : S_IFREG);
-	tree_each_child(fs_tree(fs), inode_of(number), NULL, listing_visit, listing);
+	listing_clear(listing);
+	if (known && known->names && known->names->n_changes == n_changes)
+		listing->names = known->names;
+	else
+		listing->names = names_take(listing->fs, listing->number, n_changes);
+	listing->names->n_listings++;
+	if (known)
+		known->names = listing->names;
 }
 
 /* Whether somebody has the directory open since before its last change. */
@@ -104,10 +156,9 @@ void fs_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 		known->dropped_at = known->n_changes;
 	}
 	listing = g_new0(Listing, 1);
+	listing->fs = fs;
 	listing->number = number;
 	listing->n_changes = known ? known->n_changes : 0;
-	listing->names = g_ptr_array_new_with_free_func(g_free);
-	listing->attrs = g_array_new(FALSE, TRUE, sizeof(struct stat));
 	(void)g_hash_table_add(fs->listings, listing);
 	fi->fh = (uintptr_t)listing;
 	if (fuse_reply_open(req, fi) == -ENOENT)
@@ -127,6 +178,7 @@ void fs_readdir(
 	Listing *listing = (Listing *)(uintptr_t)fi->fh;
 	GQueue *busy = offset == 0 ? creation_busy_directory(fs, inode_of(number)) : NULL;
 	g_autofree char *buffer = NULL;
+	const Names *names;
 	size_t used = 0;
 
 	if (busy) {
@@ -137,13 +189,15 @@ void fs_readdir(
 		return;
 	}
 
-	if (offset == 0 || !listing->filled)
-		listing_fill(fs, listing);
+	if (offset == 0 || !listing->names)
+		listing_fill(listing);
+	names = listing->names;
 	buffer = g_malloc(size);
-	for (guint i = (guint)MIN(offset, G_MAXUINT); i < listing->names->len; i++) {
+	for (guint i = (guint)MIN(offset, G_MAXUINT); i < names->entries->len; i++) {
+		const NamesEntry *entry = &g_array_index(names->entries, NamesEntry, i);
+		const struct stat attr = {.st_ino = entry->number, .st_mode = entry->type};
 		size_t need = fuse_add_direntry(req, buffer + used, size - used,
-			g_ptr_array_index(listing->names, i),
-			&g_array_index(listing->attrs, struct stat, i), (off_t)i + 1);
+			(const char *)names->text->data + entry->name, &attr, (off_t)i + 1);
 
 		if (need > size - used)
 			break;

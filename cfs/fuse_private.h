@@ -93,6 +93,7 @@ typedef struct Known {
 	uint64_t n_lookups;
 	uint64_t n_changes;  /* Of the names in it. */
 	uint64_t dropped_at; /* n_changes when the kernel dropped its listing; see fuse_dirs.c. */
+	struct Names *names; /* What was read of it last, while somebody has that open; or NULL. */
 } Known;
 
 /* How long the text of a view was when it was made last. */

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users without rights can cost a store: anybody may look at and list what is not private."""
 
+import ctypes
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
 from test_store import Store, put, running
 
 NOBODY = 65534
+SYS_GETDENTS64 = 217
 
 
 @pytest.fixture
@@ -51,6 +54,11 @@ def cpu_seconds(store):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory(store):
+    lines = Path(f"/proc/{store.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
+
+
 @pytest.mark.parametrize("view", [".vmlist", ".store"])
 def test_the_length_of_a_view_costs_little(store, view):
     make_guests(store, 1000)
@@ -70,3 +78,34 @@ def test_who_opens_a_view_finds_its_length(store):
     for view in (".vmlist", ".store", ".members", ".version", ".clusterlog"):
         with open(store.mount / view, "rb") as stream:
             assert os.fstat(stream.fileno()).st_size == len(stream.read()), view
+
+
+def test_a_listing_that_many_hold_is_there_once(store):
+    make_guests(store, 2000)
+    n_open = min(500, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 50)
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(200)
+    before = memory(store)
+
+    def hold():
+        held = [os.open("nodes/somebody/lxc", os.O_RDONLY | os.O_DIRECTORY) for _ in range(n_open)]
+        for descriptor in held:
+            assert libc.syscall(SYS_GETDENTS64, descriptor, buffer, len(buffer)) > 0
+        return memory(store)
+
+    assert as_nobody(store, hold) - before < 16 << 20
+
+
+def test_a_listing_goes_on_where_it_was_and_shows_now_when_rewound(store):
+    directory = make_guests(store, 300)
+    first, second = (os.open(directory, os.O_RDONLY | os.O_DIRECTORY) for _ in range(2))
+    try:
+        assert len(os.listdir(first)) == 300
+        put(directory / "999.conf", b"")
+        (directory / "100.conf").unlink()
+        os.lseek(first, 0, os.SEEK_SET)
+        assert set(os.listdir(first)) == set(os.listdir(second)) == set(os.listdir(directory))
+        assert "999.conf" in os.listdir(first) and "100.conf" not in os.listdir(first)
+    finally:
+        os.close(first)
+        os.close(second)
