@@ -245,7 +245,7 @@ static void handle_event(Sim *sim, const SimEvent *event)
 		break;
 	case SIM_EVENT_MEND:
 		if (!sim->healing)
-			fault_mend(sim);
+			fault_mend(node);
 		break;
 	case SIM_EVENT_RINGS:
 		bus_form_rings(sim);

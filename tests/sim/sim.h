@@ -147,6 +147,7 @@ struct SimNode {
 	bool slow;           /* It is late to take what has arrived. */
 	unsigned calls_left; /* Calls of its env until it dies; 0: it is not to die so. */
 	bool dying;          /* It has made its last call. */
+	bool doomed;         /* It dies when it learns of another membership, to be back at once. */
 	int64_t tick_ms;     /* When the next tick is due; -1: none. */
 
 	SimDisk disk;
@@ -160,7 +161,7 @@ struct SimNode {
 	bool full;         /* It seldom takes a message. */
 	bool cut;          /* The network has changed, the ring has not yet. */
 	bool token;        /* It had the token when that happened. */
-	bool deaf;         /* Nothing arrives until the next ring. */
+	bool deaf;         /* Nothing arrives until the next ring; what it says waits. */
 	unsigned cell;     /* Nodes in one cell of the network hear each other. */
 	uint64_t ring;     /* Number of its ring; 0: none … */
 	unsigned members;  /* … and bits of the nodes in it. */
@@ -261,10 +262,13 @@ struct Sim {
 	unsigned busy;  /* … on these nodes. */
 	unsigned
 		duel; /* Bit of the node that is to lose the others with its next change; 0: none. */
-	GPtrArray *requests;   /* Of SimRequest. */
-	GPtrArray *answered;   /* Of SimRequest, in this step; borrowed. */
-	GHashTable *by_change; /* Set of SimRequest by (node, boot, seq), borrowed. */
-	uint64_t acknowledged; /* Highest index acknowledged to any client. */
+	unsigned hole; /* Bit of the node that is to miss what follows its next change; 0: none. */
+	uint64_t reunion_history; /* All meet again when the history is so long, … */
+	int64_t reunion_ms;       /* … or at this time. */
+	GPtrArray *requests;      /* Of SimRequest. */
+	GPtrArray *answered;      /* Of SimRequest, in this step; borrowed. */
+	GHashTable *by_change;    /* Set of SimRequest by (node, boot, seq), borrowed. */
+	uint64_t acknowledged;    /* Highest index acknowledged to any client. */
 
 	/* The one history, in the order of indexes (check_history.c). */
 	GArray *history; /* Of SimCommitted. */
@@ -417,7 +421,7 @@ void fault_provoke(SimNode *node);
 void fault_ambush(SimNode *sender, GBytes *message);
 void fault_spring(SimNode *survivor);
 void fault_sever(SimNode *deaf);
-void fault_mend(Sim *sim);
+void fault_mend(SimNode *node);
 
 const char *sim_fault_to_string(SimFault fault);
 

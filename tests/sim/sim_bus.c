@@ -149,11 +149,19 @@ void bus_arrive(SimNode *node)
 		arrive(node);
 }
 
+/* What waited goes on. */
+static void go_on(SimNode *node)
+{
+	for (guint i = 0; i < node->sent.length; i++)
+		schedule_order(node);
+	for (guint i = 0; i < node->items.length; i++)
+		schedule_arrival(node);
+}
+
 void bus_hear(SimNode *node)
 {
 	node->deaf = false;
-	for (guint i = 0; i < node->items.length; i++)
-		schedule_arrival(node);
+	go_on(node);
 }
 
 /* The oldest message that the node has sent gets its place. */
@@ -163,7 +171,7 @@ void bus_order(SimNode *node)
 	g_autoptr(GBytes) bytes = NULL;
 	SimItem item;
 
-	if (node->ring == 0 || node->stalled || (node->cut && !has_token(node)))
+	if (node->ring == 0 || node->stalled || (node->cut ? !has_token(node) : node->deaf))
 		return;
 	bytes = g_queue_pop_head(&node->sent);
 	if (!bytes)
@@ -192,6 +200,8 @@ void bus_dispatch(SimNode *node)
 	} else {
 		sim_log(node->sim, "node %u: view of %u from %u", node->id, item->n_nodes,
 			item->nodes[0]);
+		if (node->doomed)
+			node->calls_left = 1 + (unsigned)sim_random(node->sim, 2);
 		replica_view_changed(node->replica, item->nodes, item->n_nodes);
 	}
 	item_free(item);
@@ -230,7 +240,8 @@ void bus_leave(SimNode *node)
 {
 	bool was_joined = node->joined;
 
-	while (!node->cut && !node->stalled && node->ring != 0 && node->sent.length > 0)
+	while (!node->cut && !node->stalled && !node->deaf && node->ring != 0 &&
+		node->sent.length > 0)
 		bus_order(node);
 	bus_clear(node);
 	node->joined = false;
@@ -340,15 +351,6 @@ void bus_stop(SimNode *node)
 			node->sim, SIM_EVENT_LOST, node->index, (int64_t)sim_random(node->sim, 20));
 	}
 	bus_network_changed(node->sim);
-}
-
-/* What waited while the network was broken goes on. */
-static void go_on(SimNode *node)
-{
-	for (guint i = 0; i < node->sent.length; i++)
-		schedule_order(node);
-	for (guint i = 0; i < node->items.length; i++)
-		schedule_arrival(node);
 }
 
 void bus_stall(SimNode *node)

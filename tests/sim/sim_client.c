@@ -199,7 +199,7 @@ void client_step(SimNode *node)
 
 	if (!sim->quiet && sim_once_in(sim, 3))
 		lock_renew(node);
-	if (!sim->quiet && !is_idle(node) && replica_writable(node->replica) == 0)
+	if (!sim->quiet && replica_writable(node->replica) == 0 && !is_idle(node))
 		submit_up_to(node, 1 + sim_random(sim, sim->character.client_depth));
 }
 

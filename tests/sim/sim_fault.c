@@ -12,6 +12,10 @@
 
 #include "cfs/replica_internal.h"
 
+/* What is cut off for a while finds back in this time, whatever the others have done meanwhile. */
+#define REUNION_MS 1000
+#define DEAF_MS    200
+
 const char *sim_fault_to_string(SimFault fault)
 {
 	static const char *const names[SIM_N_FAULTS] = {
@@ -209,9 +213,12 @@ static void recover_some(Sim *sim)
 /* What may happen while the operator answers for the rest. */
 static SimFault gentle_fault(Sim *sim)
 {
-	static const SimFault faults[] = {SIM_FAULT_KILL, SIM_FAULT_KILL_AT_CALL, SIM_FAULT_PAUSE,
+	static const SimFault faults[] = {SIM_FAULT_KILL_AT_CALL, SIM_FAULT_PAUSE,
 		SIM_FAULT_SLOW_NODE, SIM_FAULT_BUS_FULL, SIM_FAULT_DISK_SLOW, SIM_FAULT_DISK_FAILS};
 
+	/* Who is left goes on alone now and then, and must not. */
+	if (sim_once_in(sim, 2))
+		return SIM_FAULT_KILL;
 	return faults[sim_random(sim, G_N_ELEMENTS(faults))];
 }
 
@@ -248,18 +255,16 @@ static bool begin_duel(SimNode *node)
 	return false;
 }
 
-/* The node hears nothing of what another one goes on to do, but can still speak; soon it is cut off. */
+/* The node misses what another one goes on to do, while it has more to say than that; soon it is cut off.
+ * What it says first comes back to it, so that the rest goes together (fault_ambush()). */
 static bool begin_hole(SimNode *node)
 {
 	Sim *sim = node->sim;
-	const SimNode *other = random_node(sim);
 
-	if (node->replica && other != node && !node->cut && node->ring != 0 &&
+	if (node->replica && !node->paused && !node->cut && node->ring != 0 &&
 		replica_writable(node->replica) == 0) {
-		node->deaf = true;
-		sim->eager = 0;
-		sim_schedule(sim, SIM_EVENT_ASK, other->index, (int64_t)sim_random(sim, 5));
-		sim_schedule(sim, SIM_EVENT_SEVER, node->index, 5 + (int64_t)sim_random(sim, 60));
+		sim->hole = 1U << node->index;
+		sim_schedule(sim, SIM_EVENT_BURST, node->index, 0);
 	}
 	/* It counts when it comes to that. */
 	return false;
@@ -435,6 +440,17 @@ static void freeze(SimNode *sender)
 	count_fault(sim, SIM_FAULT_FREEZE);
 }
 
+/* All are to meet again when the node's process is back, and the others have gone on without it: when the
+ * history is so long. */
+static void expect_reunion(SimNode *node, uint64_t history)
+{
+	Sim *sim = node->sim;
+
+	sim->reunion_history = history;
+	sim->reunion_ms = sim->now_ms + REUNION_MS;
+	sim_schedule(sim, SIM_EVENT_MEND, node->index, 10);
+}
+
 void fault_spring(SimNode *survivor)
 {
 	Sim *sim = survivor->sim;
@@ -444,9 +460,33 @@ void fault_spring(SimNode *survivor)
 	(void)isolate(survivor);
 	sim->eager = 1;
 	sim->busy = ~(1U << survivor->index);
-	for (unsigned i = 0; i < sim->n_nodes; i++)
-		if (sim->nodes[i].paused)
-			node_crash(&sim->nodes[i], sim_once_in(sim, 2));
+	for (unsigned i = 0; i < sim->n_nodes; i++) {
+		SimNode *node = &sim->nodes[i];
+
+		if (!node->paused)
+			continue;
+		node_crash(node, sim_once_in(sim, 2));
+		sim_schedule(sim, SIM_EVENT_START, i, (int64_t)sim_random(sim, 60));
+	}
+	expect_reunion(survivor, sim->history->len + 1);
+}
+
+/* The node's first change has its place; from now on it misses everything, and has to wait with the rest. */
+static void deafen(SimNode *node)
+{
+	Sim *sim = node->sim;
+	const SimNode *other = random_node(sim);
+
+	sim->hole = 0;
+	if (other == node)
+		return;
+	bus_hurry(node);
+	node->deaf = true;
+	sim->eager = 0;
+	sim_schedule(sim, SIM_EVENT_ASK, other->index, (int64_t)sim_random(sim, 5));
+	sim->reunion_history = sim->history->len + 1;
+	sim->reunion_ms = sim->now_ms + DEAF_MS;
+	sim_schedule(sim, SIM_EVENT_SEVER, node->index, 5);
 }
 
 /* It has the token, and so its last changes have their place behind those that it has missed.  All meet
@@ -454,7 +494,6 @@ void fault_spring(SimNode *survivor)
 void fault_sever(SimNode *deaf)
 {
 	Sim *sim = deaf->sim;
-	bool doomed = deaf->replica && sim_once_in(sim, 3);
 
 	if (!deaf->deaf)
 		return;
@@ -462,7 +501,14 @@ void fault_sever(SimNode *deaf)
 		bus_hear(deaf);
 		return;
 	}
-	if (doomed || sim_once_in(sim, 3))
+	/* What it misses is to be committed. */
+	if (sim->history->len < sim->reunion_history && sim->now_ms < sim->reunion_ms) {
+		sim_schedule(sim, SIM_EVENT_SEVER, deaf->index, 2 + (int64_t)sim_random(sim, 5));
+		return;
+	}
+	/* It may die before its disk knows of the cut, and be back before an epoch opens without it. */
+	deaf->doomed = deaf->replica && sim_once_in(sim, 2);
+	if (deaf->doomed || !sim_once_in(sim, 3))
 		scatter(sim);
 	else if (sim_once_in(sim, 2))
 		(void)isolate(deaf);
@@ -473,19 +519,26 @@ void fault_sever(SimNode *deaf)
 	for (unsigned i = 0; i < sim->n_nodes; i++)
 		sim->nodes[i].token &= !deaf->cut || sim->nodes[i].ring != deaf->ring;
 	deaf->token = deaf->cut;
-	if (deaf->replica)
-		sim_schedule(sim, SIM_EVENT_BURST, deaf->index, 0);
+	while (deaf->token && deaf->sent.length > 0)
+		bus_order(deaf);
 	sim_schedule(sim, SIM_EVENT_RINGS, 0, 5 + (int64_t)sim_random(sim, 10));
-	sim_schedule(sim, SIM_EVENT_MEND, 0, (doomed ? 60 : 10) + (int64_t)sim_random(sim, 60));
-	/* It may die before its disk knows of the cut, and be back at once. */
-	if (doomed && crash_at_call(deaf))
-		sim_schedule(sim, SIM_EVENT_START, deaf->index, 60);
+	sim->reunion_history = 0;
+	sim->reunion_ms = sim->now_ms + REUNION_MS;
+	sim_schedule(sim, SIM_EVENT_MEND, deaf->index,
+		(deaf->doomed ? 60 : 10) + (int64_t)sim_random(sim, 60));
 }
 
-void fault_mend(Sim *sim)
+void fault_mend(SimNode *node)
 {
-	if (!sim->truce_ms && !sim->word)
+	Sim *sim = node->sim;
+
+	if (sim->truce_ms || sim->word)
+		return;
+	if ((node->joined && sim->history->len >= sim->reunion_history) ||
+		sim->now_ms >= sim->reunion_ms)
 		join_network(sim);
+	else
+		sim_schedule(sim, SIM_EVENT_MEND, node->index, 5);
 }
 
 void fault_ambush(SimNode *sender, GBytes *message)
@@ -499,6 +552,8 @@ void fault_ambush(SimNode *sender, GBytes *message)
 		return;
 	if (bytes[1] == WIRE_OPS && sim->duel & 1U << sender->index)
 		end_duel(sender);
+	else if (bytes[1] == WIRE_OPS && sim->hole & 1U << sender->index)
+		deafen(sender);
 	else if (occurs(sim, SIM_FAULT_FREEZE) && is_shocked(sim, once_in))
 		freeze(sender);
 	else if (occurs(sim, SIM_FAULT_AMBUSH) && is_shocked(sim, once_in))
@@ -512,8 +567,10 @@ static void heal_node(SimNode *node)
 	node->slow = false;
 	node->full = false;
 	bus_hear(node);
-	if (!node->dying)
+	if (!node->dying) {
 		node->calls_left = 0;
+		node->doomed = false;
+	}
 	sim_schedule(node->sim, SIM_EVENT_RESUME, node->index, 0);
 	bus_wake(node);
 	if (node->replica)

@@ -75,6 +75,7 @@ void node_stop(SimNode *node, bool power)
 	node->run++;
 	node->paused = false;
 	node->dying = false;
+	node->doomed = false;
 	if (power) {
 		node->powered = false;
 		bus_stop(node);
@@ -191,10 +192,20 @@ static void schedule_tick(SimNode *node)
 	sim_schedule(node->sim, SIM_EVENT_TICK, node->index, at_ms - node->sim->now_ms);
 }
 
+static void die(SimNode *node)
+{
+	bool doomed = node->doomed;
+
+	node_crash(node, !node->sim->word && sim_once_in(node->sim, 2));
+	if (doomed)
+		sim_schedule(node->sim, SIM_EVENT_START, node->index,
+			(int64_t)sim_random(node->sim, 20));
+}
+
 void node_after_step(SimNode *node)
 {
 	if (node->dying)
-		node_crash(node, !node->sim->word && sim_once_in(node->sim, 2));
+		die(node);
 	else if (node->replica)
 		schedule_tick(node);
 }
