@@ -48,15 +48,17 @@
  *	R3	An ACK of (epoch, index) says: my disk holds that I have adopted the epoch, and its log up
  *		to index.
  *	R4	A log is shortened or changed only by R14, behind what anybody can have counted, or by
- *		taking over what a source has sent, in an open epoch, in one transaction: the end of its log behind an index at which both logs have one hash
- *		and which is not before our commit index, or its tree with the log from there.
+ *		taking over what a source has sent, in an open epoch, in one transaction: the end of its
+ *		log behind an index at which both logs have one hash and which is not before our commit
+ *		index, or its tree with the log from there.
  *	R5	The tree, and each answer, come from entries that `need` disks hold.
- *	R6	The commit index of a member never falls: a source's log contains all that anybody has
+ *	R6	The commit index of a process never falls: a source's log contains all that anybody has
  *		committed, and it sends the picture of a tree after it has applied the highest commit
- *		index told.
+ *		index told.  Who starts anew may begin with a lower one (R15).
  *	R7	What a member tells or acknowledges is never more than what it would be after a crash and a
  *		restart, except that STATE counts entries and adoptions that are still on the way to its
- *		disk; these serve to choose the source, never to count disks.
+ *		disk, and a commit index of which the disk may not know.  The former serve to choose the
+ *		source, never to count disks; the latter is true wherever it is known.
  *	R8	A change is applied once: an origin sends a change again only when it is ACTIVE and finds it
  *		neither applied nor in its log, which is then the epoch's; and applying skips numbers that
  *		are not above the last applied one of the same run of the origin.

@@ -50,7 +50,7 @@
  * results of each origin, so that every one of them finds its result after a transfer. */
 #define REPLICA_IN_FLIGHT_MAX 256
 
-/* The part of the log behind the commit index that the database keeps. */
+/* The part of the log that the database keeps although its rows contain it: for members that come back. */
 #define REPLICA_LOG_ENTRIES_MAX 10000
 #define REPLICA_LOG_BYTES_MAX   (16 * 1024 * 1024)
 
