@@ -258,6 +258,23 @@ Peer *replica_peer(const Replica *r, uint32_t node)
 	return NULL;
 }
 
+static int descending(const void *a, const void *b)
+{
+	const uint64_t *left = a;
+	const uint64_t *right = b;
+
+	return *left > *right ? -1 : *left < *right;
+}
+
+/* The highest number that n of those who have come somewhere have come to; 0: they are fewer. */
+uint64_t replica_nth_highest(uint64_t *numbers, unsigned n_numbers, unsigned n)
+{
+	assert(n > 0);
+
+	qsort(numbers, n_numbers, sizeof(numbers[0]), descending);
+	return n <= n_numbers ? numbers[n - 1] : 0;
+}
+
 /* What a member has sent is not for us to understand. */
 void replica_bad_message(Replica *r, uint32_t sender, int error)
 {

@@ -273,6 +273,7 @@ void replica_set_state(Replica *r, ReplicaState next);
 void replica_send(Replica *r, const WireMessage *message);
 void replica_forget_outgoing(Replica *r);
 Peer *replica_peer(const Replica *r, uint32_t node);
+uint64_t replica_nth_highest(uint64_t *numbers, unsigned n_numbers, unsigned n);
 void replica_bad_message(Replica *r, uint32_t sender, int error);
 
 /* replica_view.c */

@@ -282,14 +282,6 @@ static void pump_confirm(Replica *r)
 	r->confirm_wanted_ms = -1;
 }
 
-static int descending(const void *a, const void *b)
-{
-	const uint64_t *left = a;
-	const uint64_t *right = b;
-
-	return *left > *right ? -1 : *left < *right;
-}
-
 /* How many renewals `need` voters have seen. */
 static uint64_t n_good(const Replica *r)
 {
@@ -299,10 +291,9 @@ static uint64_t n_good(const Replica *r)
 	for (unsigned i = 0; i < r->n_peers; i++)
 		if (r->peers[i].voter)
 			confirmed[n_voters++] = confirmed_by(r, &r->peers[i]);
-	assert(r->need > 0 && r->need <= n_voters);
+	assert(r->need <= n_voters);
 
-	qsort(confirmed, n_voters, sizeof(confirmed[0]), descending);
-	return confirmed[r->need - 1];
+	return replica_nth_highest(confirmed, n_voters, r->need);
 }
 
 static void pump_good(Replica *r)

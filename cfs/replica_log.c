@@ -379,23 +379,6 @@ static uint64_t own_index(const Replica *r)
 	return r->written_adopted == r->epoch ? r->written : 0;
 }
 
-static int descending(const void *a, const void *b)
-{
-	const uint64_t *left = a;
-	const uint64_t *right = b;
-
-	return *left > *right ? -1 : *left < *right;
-}
-
-/* The highest index that n of those who hold something hold; 0: they are fewer. */
-static uint64_t nth_highest(uint64_t *held, unsigned n_held, unsigned n)
-{
-	assert(n > 0);
-
-	qsort(held, n_held, sizeof(held[0]), descending);
-	return n <= n_held ? held[n - 1] : 0;
-}
-
 /* The highest index that `need` voting disks hold. */
 static uint64_t committed_index(const Replica *r)
 {
@@ -410,7 +393,7 @@ static uint64_t committed_index(const Replica *r)
 	}
 	assert(r->need <= n_held);
 
-	return nth_highest(held, n_held, r->need);
+	return replica_nth_highest(held, n_held, r->need);
 }
 
 void log_receive_ack(Replica *r, Peer *peer, const WireMessage *message)
@@ -456,7 +439,7 @@ static uint64_t known_index(const Replica *r)
 		if (peer->voter && peer->level && peer->node != r->options.node)
 			held[n_held++] = peer->acked;
 	}
-	return nth_highest(held, n_held, r->need);
+	return replica_nth_highest(held, n_held, r->need);
 }
 
 static bool has_news(const Replica *r)
