@@ -15,8 +15,8 @@ BTRFS_SIZE = 4 << 30
 
 
 def corosync_conf(lab, numbers, version=1):
-    """The configuration of the ring, for nodes by name and number.  A token of one second: a cut is
-    seen soon."""
+    """The configuration of the ring, for nodes by name and number.  A token of one second, however
+    many nodes there are: a cut is seen soon."""
     nodes = "".join(f"""\tnode {{
 \t\tname: {name}
 \t\tnodeid: {number}
@@ -33,6 +33,7 @@ def corosync_conf(lab, numbers, version=1):
 \tcrypto_cipher: none
 \tcrypto_hash: none
 \ttoken: 1000
+\ttoken_coefficient: 0
 \tinterface {{
 \t\tlinknumber: 0
 \t}}
