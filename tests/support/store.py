@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store of a lab's nodes as the machine sees it, through each node's own mount."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -27,8 +28,15 @@ def state(node):
     return view(node, ".store")
 
 
-def put(path, data):
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def is_forgetful(node):
+    try:
+        return state(node)["forgetful"]
+    except OSError:  # It is just being started.
+        return False
+
+
+def put(path, data, directory=None):
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, dir_fd=directory)
     try:
         os.write(descriptor, data)
     finally:
@@ -56,12 +64,25 @@ def barrier(node):
 def probe(node):
     """Tries a change: None when it is acknowledged, or the errno.  After an acknowledgement the node
     shows all that came before it."""
-    return try_put(root(node) / f"probe-{node.name}", b"x")
+    try:
+        top = os.open(root(node), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        return error.errno
+    try:
+        # A bare /etc/pve could be written as well.  os.path.ismount() would look at the machine's
+        # /etc, as it resolves the link that leads into the node.
+        if os.fstat(top).st_dev == root(node).parent.stat().st_dev:
+            return errno.ENOTCONN
+        put(f"probe-{node.name}", b"x", top)
+    except OSError as error:
+        return error.errno
+    finally:
+        os.close(top)
+    return None
 
 
 def is_writable(node):
-    # A bare /etc/pve could be written as well.
-    return os.path.ismount(root(node)) and probe(node) is None
+    return probe(node) is None
 
 
 def wait_writable(nodes, timeout=RECOVERY):
