@@ -36,6 +36,8 @@ LINEARIZABLE = {
         op("create", "x", 0), op("unlink", "u", 5, 6), op("read", "absent", 7, 8)],
     "two creations with a removal between": [
         op("create", "x", 0, 1), op("unlink", "u", 0, 5), op("create", "y", 2, 6)],
+    "a file is made twice, by two": [
+        op("make", "x", 0, 9), op("make", "y", 0, 9), op("read", "x", 10, 11)],
     "what is filled after its removal is not seen": [
         op("create", "x", 0, 1), op("unlink", "u", 2, 3), op("fill", "x", 4, 5),
         op("read", "absent", 6, 7), op("create", "y", 8, 9), op("read", "empty", 10, 11)],
@@ -57,6 +59,8 @@ BROKEN = {
     "an unknown write happens before its call": [
         op("put", "x", 0, 1), op("read", "y", 2, 3), op("put", "y", 4)],
     "a publication over a file": [op("put", "x", 0, 1), op("publish", "y", 2, 3)],
+    "of two who made a file none is seen": [
+        op("make", "x", 0, 9), op("make", "y", 0, 9), op("read", "absent", 10, 11)],
 }
 
 
@@ -175,10 +179,31 @@ def test_a_good_record_passes():
         """, a0="old") == []
 
 
+def test_a_file_may_be_seen_empty_while_it_is_made():
+    assert problems("""
+        n1.0.0.1 0 0 5 make c0 n1.0.0.1 ok -
+        n2.0.0.1 0 1 2 sync-read c0 - ok empty
+        n2.0.0.2 0 6 7 sync-read c0 - ok n1.0.0.1
+        n2.0.0.3 0 8 9 unlink c0 n2.0.0.3 ok -
+        n1.0.0.2 0 10 15 make c0 n1.0.0.2 no ESTALE
+        n2.0.0.4 0 11 12 unlink c0 n2.0.0.4 ok -
+        n2.0.0.5 0 13 14 sync-read c0 - ok absent
+        n1.0.0.3 0 16 17 make c0 n1.0.0.3 no EROFS
+        n2.0.0.6 0 18 19 sync-read c0 - ok empty
+        """) == []
+
+
 BAD_RECORDS = {
     "not linearizable": """
         n1.0.0.1 0 0 1 write a0 n1.0.0.1 ok -
         n2.0.0.1 0 2 3 sync-read a0 - ok old""",
+    "state is 'unseen'": """
+        n1.0.0.1 0 0 1 make c0 n1.0.0.1 ok -
+        n2.0.0.1 0 2 3 sync-read c0 - ok empty""",
+    "state is ('empty', None)": """
+        n1.0.0.1 0 0 1 make c0 n1.0.0.1 no EROFS
+        n2.0.0.1 0 2 3 sync-read c0 - ok empty
+        n2.0.0.2 0 4 5 sync-read c0 - ok absent""",
     "never written": "n1.0.0.1 0 0 1 read a0 - ok nobody",
     "the future": """
         n1.0.0.1 0 0 1 read a0 - ok n2.0.0.1

@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -262,6 +263,78 @@ def test_no_write_is_acknowledged_into_what_another_node_displaced(n1, n2, chang
     put(theirs / "held", b"anew")
     barrier(n1)
     assert (ours / "held").read_bytes() == b"anew"
+
+
+# Creates a file for each line that it reads, and writes it when it has read another one.  It runs in
+# the node, where it can be told from others: see "Creation waits" in docs/STORE.md.
+CREATOR = """
+import os, sys
+for line in sys.stdin:
+    name, flags, content = line.split()
+    descriptor = os.open("/etc/pve/test/" + name, os.O_WRONLY | os.O_CREAT | int(flags), 0o640)
+    print("opened", flush=True)
+    sys.stdin.readline()
+    os.write(descriptor, content.encode())
+    os.close(descriptor)
+    print("closed", flush=True)
+"""
+
+
+class Creator:
+    """A program in a node that creates files without O_EXCL, and takes its time to write them."""
+
+    def __init__(self, node):
+        self.program = node.popen(["/usr/bin/python3", "-c", CREATOR], text=True, bufsize=1,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def open(self, name, flags, content):
+        self.program.stdin.write(f"{name} {flags} {content}\n")
+        assert self.program.stdout.readline() == "opened\n"
+
+    def write(self):
+        self.program.stdin.write("write\n")
+
+    def wait_closed(self):
+        assert self.program.stdout.readline() == "closed\n"
+
+
+@pytest.fixture
+def creators(n1, n2):
+    made = [Creator(n1), Creator(n2)]
+    yield made
+    for creator in made:
+        creator.program.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("flags, content", [(os.O_TRUNC, b"ours"), (0, b"oursrs, longer")])
+def test_a_creation_that_waits_takes_the_file_of_another_node(lab, n2, creators, flags, content):
+    creators[0].open("made", flags, "ours")
+    barrier(n2)
+    theirs = root(n2) / "test/made"
+    assert not theirs.exists()
+    put(theirs, b"theirs, longer")
+    inode = theirs.stat().st_ino
+    creators[0].write()
+    creators[0].wait_closed()
+    for node in lab.nodes:
+        barrier(node)
+        assert (root(node) / "test/made").read_bytes() == content
+        assert (root(node) / "test/made").stat().st_ino == inode
+
+
+def test_of_two_creations_at_once_one_takes_the_file_of_the_other(lab, creators):
+    for i in range(100):
+        for number, creator in enumerate(creators):
+            creator.open(f"made{i}", os.O_TRUNC, f"{number}" * random.choice((1, 100)))
+        for creator in creators:
+            creator.write()
+        for creator in creators:
+            creator.wait_closed()
+        for node in lab.nodes:
+            barrier(node)
+        found = {((root(node) / f"test/made{i}").read_bytes(),
+                  (root(node) / f"test/made{i}").stat().st_ino) for node in lab.nodes}
+        assert len(found) == 1 and found.pop()[0] in (b"0", b"0" * 100, b"1", b"1" * 100)
 
 
 @pytest.mark.parametrize("size", [512, 200 * 1024])

@@ -7,6 +7,8 @@ A register is a path, by itself:
     b0 …    a file that comes and goes: renamed over whatever is there (`put`), renamed in if nothing
             is there (`publish`), made with O_EXCL (`create`) and filled through that descriptor
             (`fill`), removed (`unlink`)
+    c0 …    a file that is opened with O_CREAT and written, whoever creates it (`make`); renamed over
+            (`put`), removed (`unlink`)
     d0 …    a directory that comes and goes (`mkdir`, `rmdir`)
     g0 …    a guest's configuration: on one node at most (`guest-create`, `guest-move`,
             `guest-remove`, `guest-look`)
@@ -41,7 +43,7 @@ REFUSED = {"EROFS", "ENOTCONN", "ENOSPC", "EAGAIN"}
 # … and those that are its own.
 OWN_ERRORS = {
     "write": set(), "put": set(), "fill": {"ESTALE"}, "publish": {"EEXIST"}, "create": {"EEXIST"},
-    "unlink": {"ENOENT"}, "mkdir": {"EEXIST"}, "rmdir": {"ENOENT"},
+    "make": {"ESTALE"}, "unlink": {"ENOENT"}, "mkdir": {"EEXIST"}, "rmdir": {"ENOENT"},
     "guest-create": {"EEXIST"}, "guest-move": {"ENOENT", "EEXIST"}, "guest-remove": {"ENOENT"},
     # Reading answers also while nothing can be written, but a barrier does not.
     "read": set(), "sync-read": {"EIO"}, "guest-look": {"EIO"},
@@ -54,8 +56,10 @@ OWN_ERRORS = {
 def file_model(state, operation):
     """State: absent, a value, or `empty` with the value that will fill it."""
     kind, value = operation.kind, operation.value
-    if kind in ("write", "put"):
+    if kind in ("write", "put", "make"):
         return value
+    if kind == "birth":
+        return ("empty", None) if state == "absent" else IMPOSSIBLE
     if kind == "publish":
         return value if state == "absent" else IMPOSSIBLE
     if kind == "create":
@@ -99,7 +103,7 @@ def without_unseen(operations):
     kept = []
     for operation in operations:
         is_unknown = operation.returned == UNKNOWN
-        if operation.kind in ("read", "fill") or operation.value in shown:
+        if operation.kind in ("read", "fill", "birth") or operation.value in shown:
             pass
         elif operation.kind == "write" and is_unknown:
             continue  # It asks nothing of the state before it, and nobody asks for that after it.
@@ -176,6 +180,7 @@ class Register:
         self.initial = initial
         self.problems = []
         self.changes = {}   # Operation by the name of the event.
+        self.births = []    # Operations: files that came true before their first write.
         self.writers = {}   # Operation by the value that it writes.
         self.reads = []     # Events that gave something.
 
@@ -184,6 +189,11 @@ class Register:
 
     def collect(self):
         for event in self.events:
+            if event.kind == "make":
+                # Whoever looks between opening and writing makes the file come true, empty; also if
+                # the writing fails.
+                self.births.append(Operation("birth", None, event.called, event.returned,
+                                             optional=True, label=f"{event.name} ({event.session})"))
             if event.outcome == "no":
                 if event.result not in REFUSED | OWN_ERRORS[event.kind]:
                     self.say(event, "an error that nobody expects")
@@ -191,7 +201,9 @@ class Register:
                 operation = Operation(event.kind, event.argument, event.called, event.returned,
                                       label=f"{event.name} ({event.session})")
                 self.changes[event.name] = operation
-                if event.kind in ("write", "put", "publish", "fill"):
+                if event.kind == "make" and event.outcome == "ok":
+                    operation.after.append(self.births[-1])
+                if event.kind in ("write", "put", "publish", "fill", "make"):
                     self.writers[event.argument] = operation
             elif event.outcome == "ok":
                 self.reads.append(event)
@@ -263,6 +275,7 @@ class Register:
                 value = (event.argument, event.result != "absent")
                 yield Operation("look", value, event.called, event.returned, pure=True,
                                 label=f"{event.name} ({event.session})")
+        yield from self.births
         yield from self.changes.values()
 
     def check(self):

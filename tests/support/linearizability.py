@@ -36,6 +36,7 @@ class Operation:
     returned: float      # UNKNOWN when nobody knows whether it happened.
     after: list = field(default_factory=list)  # Operations that took effect before this one.
     pure: bool = False   # It changes no state.
+    optional: bool = False  # It may have had no effect, but not a late one.
     label: str = ""      # For people: who did it.
 
     def group(self):
@@ -121,6 +122,8 @@ class _Search:
         possible = []
         for operation in self.candidates(*configuration):
             next_state = self.model(state, operation)
+            if operation.optional and operation.returned != UNKNOWN:
+                possible.append((operation, state))
             if next_state is IMPOSSIBLE:
                 continue
             if operation.pure:

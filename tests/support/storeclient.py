@@ -37,6 +37,7 @@ UNKNOWN = {errno.EIO, errno.ECONNABORTED, errno.EINTR, errno.ETIMEDOUT}
 GONE = {errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE, errno.ENODEV, errno.EBADF}
 
 FILES = 8           # Of each kind; few, so that clients meet.
+MADE = 4
 DIRECTORIES = 4
 GUESTS = 4
 FIRST_GUEST = 90000
@@ -64,10 +65,13 @@ def value_of(data):
 
 
 class Root:
-    """The store's mount, held open so that nothing else is taken for it while it is away."""
+    """The store's mount, held open so that nothing else is taken for it while it is away.  A mount
+    without the directory of the run is that of a node that has lost its database, and has yet to get
+    it from the others."""
 
-    def __init__(self):
+    def __init__(self, directory):
         self.lock = threading.Lock()
+        self.directory = directory
         self.session = 0
         self.descriptor = self._open()
         self.barrier = self._open_barrier()
@@ -80,14 +84,15 @@ class Root:
             except OSError:
                 self.descriptor = self._open()
 
-    @staticmethod
-    def _open():
+    def _open(self):
         while True:
             try:
                 descriptor = os.open(STORE, os.O_RDONLY | os.O_DIRECTORY)
-                if os.fstat(descriptor).st_dev != os.stat(os.path.dirname(STORE)).st_dev:
+                try:
+                    os.stat(self.directory, dir_fd=descriptor)
                     return descriptor
-                os.close(descriptor)
+                except OSError:
+                    os.close(descriptor)
             except OSError:
                 pass
             time.sleep(0.02)
@@ -221,6 +226,12 @@ class Client(threading.Thread):
         self.operate("fill", register, value, lambda value: self.write_out(opened[0], value))
         self.close_anyhow(opened[0])
 
+    def make(self, register):
+        """Opens a file whether it is there or not, and replaces its content: who creates it is seen
+        when it is written."""
+        self.operate("make", register, None,
+                     lambda value: self.replace(self.path(register), os.O_CREAT, value))
+
     def change(self, kind, register, function):
         self.operate(kind, register, None,
                      lambda _: function(self.path(register), dir_fd=self.root.descriptor))
@@ -283,25 +294,28 @@ class Client(threading.Thread):
         draw = self.random.random()
         fixed = f"a{self.random.randrange(FILES)}"
         fickle = f"b{self.random.randrange(FILES)}"
+        made = f"c{self.random.randrange(MADE)}"
         directory = f"d{self.random.randrange(DIRECTORIES)}"
         if draw < 0.22:
             self.write(fixed)
-        elif draw < 0.29:
-            self.rename_in("put", fickle, 0)
-        elif draw < 0.34:
+        elif draw < 0.26:
+            self.rename_in("put", self.random.choice((fickle, made)), 0)
+        elif draw < 0.30:
             self.rename_in("publish", fickle, RENAME_NOREPLACE)
-        elif draw < 0.40:
+        elif draw < 0.36:
             self.create(fickle)
-        elif draw < 0.48:
-            self.change("unlink", fickle, os.unlink)
-        elif draw < 0.54:
+        elif draw < 0.41:
+            self.make(made)
+        elif draw < 0.50:
+            self.change("unlink", self.random.choice((fickle, fickle, made)), os.unlink)
+        elif draw < 0.55:
             self.change("mkdir", directory, os.mkdir)
         elif draw < 0.60:
             self.change("rmdir", directory, os.rmdir)
         elif draw < 0.70:
             self.guest(f"g{self.random.randrange(GUESTS)}")
         else:
-            register = self.random.choice((fixed, fixed, fickle, fickle, directory))
+            register = self.random.choice((fixed, fixed, fickle, fickle, made, directory))
             self.read(register, barrier=draw > 0.88)
 
     def run(self):
@@ -323,7 +337,7 @@ class Options:
 
 def main():
     options = Options(sys.argv[1:])
-    root = Root()
+    root = Root(options.directory)
     clients = [Client(options, root, number) for number in range(options.threads)]
     for client in clients:
         client.start()
