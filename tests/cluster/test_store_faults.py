@@ -76,7 +76,8 @@ SCENARIOS = [
     Scenario("restart of all corosyncs", 3, ["run 1", "corosync a,b,c", "run 2", "settled"]),
     # Disks.
     Scenario("a full disk", 3,
-             ["small-disk a", "fill a", "run 4", "writable b,c", "free a", "settled", "run 1"]),
+             ["small-disk a", "fill a", "silent a", "writable b,c", "run 1", "free a", "level a",
+              "settled", "run 1"]),
     Scenario("all disks full", 3,
              ["small-disk a,b,c", "fill a,b,c", "full a,b,c", "free a,b,c", "settled", "run 1"]),
     # Catching up.
@@ -84,6 +85,16 @@ SCENARIOS = [
              ["off a", "writable b,c", "changes 2000", "on a", "settled", "run 1"]),
     Scenario("a new, empty node", 5,
              ["run 1", "drop a", "writable b,c,d,e", "run 1", "join a", "settled", "run 1"]),
+    Scenario("a database is removed", 3,
+             ["run 1", "lose a", "writable b,c", "run 1", "writable a", "level a", "run 1"]),
+    Scenario("a database is damaged", 3,
+             ["run 1", "damage a", "writable b,c", "run 1", "writable a", "level a", "run 1"]),
+    Scenario("one after the other loses its database", 3,
+             ["run 1", "lose a", "settled", "level a", "run 1", "damage b", "settled", "level b",
+              "run 1", "lose c", "settled", "run 1"]),
+    Scenario("two of five lose theirs, and too few remember", 5,
+             ["run 1", "off c", "lose a,b", "forgetful a,b,d,e", "readonly a,b,d,e", "on c",
+              "settled", "run 1"]),
     # One on the other.
     Scenario("kills in a cut", 5,
              ["run 1", "cut a,b|c,d,e", "run 3", "kill a,c", "run 2", "kill d", "heal", "run 1",

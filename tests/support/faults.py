@@ -17,10 +17,16 @@ drawn anew each time, and so is how long `run` takes.
     fill A / free A     no byte is left there / room again
     changes N           N changes, as fast as they go
     drop A / join A     A leaves the nodelist and loses its database / comes back, empty
+    lose A              the database is removed under the store, which is then killed
+    damage A            most of the database is overwritten under the store, which is then killed;
+                        waits until it was found and set aside
     writable A          waits until changes are accepted
     readonly A          waits until changes are refused with EROFS
     full A              waits until no disk takes changes, and they end with EIO, or are refused
                         with EROFS as others have waited in vain
+    silent A            waits until A's disk takes nothing while other disks do
+    level A             waits until A's disk holds what is committed
+    forgetful A         waits until A says that too few remember for an epoch
     settled             waits until everybody accepts changes
 """
 
@@ -157,6 +163,9 @@ class Load:
             process.wait(STOP_TIMEOUT)
 
     def kill(self):
+        """Ends what is left of them after a failure, lest it disturbs the next scenario."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.stop()
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
@@ -165,6 +174,7 @@ class Load:
     def registers(self):
         return ([f"a{i}" for i in range(storeclient.FILES)] +
                 [f"b{i}" for i in range(storeclient.FILES)] +
+                [f"c{i}" for i in range(storeclient.MADE)] +
                 [f"d{i}" for i in range(storeclient.DIRECTORIES)] +
                 [f"g{i}" for i in range(storeclient.GUESTS)])
 
@@ -370,6 +380,30 @@ class Run:
             self.lab.set_nodelist([node.name for node in self.lab.nodes])
         self.do_on(word)
 
+    def _kill_and(self, word, do):
+        """Kills stores, and does something to their databases before they know."""
+        for node in self.nodes(word):
+            pid = node.services()["atoll-cfs"]["pid"]
+            node.ok(["sh", "-c", f"cd /var/lib/atoll; kill -STOP {pid}; {do}; kill -KILL {pid}"])
+
+    def do_lose(self, word):
+        self._kill_and(word, "rm config.db config.db-wal config.db-shm")
+
+    def do_damage(self, word):
+        self._kill_and(word, "dd if=/dev/urandom of=config.db conv=notrunc bs=4096 seek=1 "
+                       "count=$(($(stat -c %s config.db) / 4096 - 1)) status=none")
+        for node in self.nodes(word):
+            wait_for(lambda node=node: self._set_aside(node), store.NOTICE,
+                     f"the damaged database of {node.name} being set aside")
+
+    @staticmethod
+    def _set_aside(node):
+        """The damaged databases that there are; they take no room in the lab any longer."""
+        found = list((node.disk / "var/lib/atoll").glob("config.db.damaged-*"))
+        for path in found:
+            path.unlink()
+        return found
+
     def do_writable(self, word):
         store.wait_writable(self.nodes(word))
 
@@ -384,6 +418,36 @@ class Run:
     def do_full(self, word):
         # Each look may take the 10 s after which a change is given up.
         self._wait_refused(word, 3 * store.NOTICE, errno.EIO, errno.EROFS)
+
+    def _disk_of(self, node):
+        """What another node, that is on, knows of a node's disk, and what is committed."""
+        other = next(o for o in self.lab.nodes if o.name != node.name and o.is_on())
+        seen = store.state(other)
+        held = [member["acknowledged"] for member in seen["members"]
+                if member["id"] == node.number]
+        return held[0] if held else 0, seen["commit"]
+
+    def do_silent(self, word):
+        def is_silent(node):
+            held, commit = self._disk_of(node)
+            time.sleep(0.5)
+            now_held, now_commit = self._disk_of(node)
+            return now_held == held and now_commit > commit + 10
+
+        for node in self.nodes(word):
+            wait_for(lambda node=node: is_silent(node), store.NOTICE,
+                     f"the silence of {node.name}")
+
+    def do_level(self, word):
+        for node in self.nodes(word):
+            _, commit = self._disk_of(node)
+            wait_for(lambda node=node, commit=commit: self._disk_of(node)[0] >= commit,
+                     store.NOTICE, f"the disk of {node.name} being level")
+
+    def do_forgetful(self, word):
+        for node in self.nodes(word):
+            wait_for(lambda node=node: store.is_forgetful(node), store.NOTICE,
+                     f"{node.name} saying that too few remember")
 
     def do_settled(self):
         store.wait_writable(self.lab.nodes)
