@@ -383,7 +383,8 @@ class Run:
     def _kill_and(self, word, do):
         """Kills stores, and does something to their databases before they know."""
         for node in self.nodes(word):
-            pid = node.services()["atoll-cfs"]["pid"]
+            pid = wait_for(lambda node=node: node.services()["atoll-cfs"]["pid"], store.NOTICE,
+                           f"the store of {node.name}")
             node.ok(["sh", "-c", f"cd /var/lib/atoll; kill -STOP {pid}; {do}; kill -KILL {pid}"])
 
     def do_lose(self, word):
@@ -407,17 +408,16 @@ class Run:
     def do_writable(self, word):
         store.wait_writable(self.nodes(word))
 
-    def _wait_refused(self, word, timeout, *codes):
-        for node in self.nodes(word):
-            wait_for(lambda node=node: store.probe(node) in codes, timeout,
-                     f"{errno.errorcode[codes[0]]} on {node.name}")
-
     def do_readonly(self, word):
-        self._wait_refused(word, store.NOTICE, errno.EROFS)
+        for node in self.nodes(word):
+            wait_for(lambda node=node: store.is_readonly(node), store.NOTICE,
+                     f"EROFS on {node.name}")
 
     def do_full(self, word):
         # Each look may take the 10 s after which a change is given up.
-        self._wait_refused(word, 3 * store.NOTICE, errno.EIO, errno.EROFS)
+        for node in self.nodes(word):
+            wait_for(lambda node=node: store.probe(node) in (errno.EIO, errno.EROFS),
+                     3 * store.NOTICE, f"EIO on {node.name}")
 
     def _disk_of(self, node):
         """What another node, that is on, knows of a node's disk, and what is committed."""

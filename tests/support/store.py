@@ -28,11 +28,29 @@ def state(node):
     return view(node, ".store")
 
 
+def level_members(node):
+    """How many members are level, as a node sees it that is one of them; 0 otherwise."""
+    seen = state(node)
+    if seen["state"] != "active":
+        return 0
+    return sum(not member["catching_up"] for member in seen["members"])
+
+
 def is_forgetful(node):
     try:
         return state(node)["forgetful"]
     except OSError:  # It is just being started.
         return False
+
+
+def is_readonly(node):
+    """Whether changes are refused with EROFS.  None is tried before the store knows: who asks before
+    that waits for 5 s, to hear EIO."""
+    try:
+        seen = state(node)
+    except OSError:
+        return False
+    return (not seen["quorate"] or seen["forgetful"]) and probe(node) == errno.EROFS
 
 
 def put(path, data, directory=None):
