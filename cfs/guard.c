@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +23,9 @@
 
 /* As a thread's name: at most 15 bytes. */
 #define GUARD_NAME "atoll-cfs-guard"
+
+/* How long a dead daemon may take to end when nothing holds it any more. */
+#define FINISH_MS 5000
 
 struct Guard {
 	pid_t pid;
@@ -116,4 +122,36 @@ void guard_arm(Guard *guard, bool on)
 
 	if (write(guard->fd, &byte, 1) != 1)
 		log_warning_errno(-errno, "The guard of the mount does not answer");
+}
+
+/* Whether the main thread of a process has ended. */
+static bool is_dead(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+	g_autofree char *text = NULL;
+	const char *state;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return false;
+	/* Behind the name, which may have any characters in it. */
+	state = strrchr(text, ')');
+	return state && strlen(state) > 2 && state[2] == 'Z';
+}
+
+void guard_finish(const char *mountpoint, pid_t daemon)
+{
+	struct pollfd ended = {.events = POLLIN};
+
+	if (daemon <= 0 || !is_dead(daemon))
+		return;
+	ended.fd = (int)syscall(SYS_pidfd_open, daemon, 0);
+	if (ended.fd < 0)
+		return;
+	if (is_dead(daemon) && caps_set_effective(true) == 0) {
+		log_notice("Ending what is left of process %d at '%s'", daemon, mountpoint);
+		abort_connection(mountpoint);
+		(void)caps_set_effective(false);
+		(void)poll(&ended, 1, FINISH_MS);
+	}
+	(void)close(ended.fd);
 }

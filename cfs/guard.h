@@ -9,9 +9,13 @@
  * before all its threads have ended.  So process, mount and all who use it would hang for ever, and
  * no supervisor would see anything to start again.  The guard, a child process of its own, is told
  * by the kernel when the daemon's main thread ends, and aborts the connection.  The dead mount stays
- * in its place, where everything fails with ENOTCONN, until the next start clears it away. */
+ * in its place, where everything fails with ENOTCONN, until the next start clears it away.
+ *
+ * Whoever kills both leaves what the guard is there to prevent; the next start does its work then. */
 
 #include <stdbool.h>
+
+#include <sys/types.h>
 
 #include <glib.h>
 
@@ -25,3 +29,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Guard, guard_free)
 
 /* Whether what is mounted there now is ours. */
 void guard_arm(Guard *guard, bool on);
+
+/* Ends what is left of a daemon, if it is dead and does not end for what is mounted at mountpoint.  It is
+ * waited for. */
+void guard_finish(const char *mountpoint, pid_t daemon);

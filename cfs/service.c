@@ -324,6 +324,7 @@ int service_new(const ServiceOptions *options, Service **ret, GError **err)
 	service->start_time_s = clock_system()->wall_s(clock_system());
 	service->online = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	service->lock_waits = g_ptr_array_new_with_free_func(g_free);
+	guard_finish(service->mountpoint, store_holder(options->database));
 	r = guard_new(service->mountpoint, &service->guard, err);
 	if (r < 0)
 		return r;

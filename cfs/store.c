@@ -258,6 +258,8 @@ int store_set_aside(Store *store, const char *reason, GError **err)
 
 int store_lock(const char *path, int *ret_fd, GError **err)
 {
+	/* Keeps nobody out of this process, but says who we are. */
+	struct flock name_plate = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	g_autofree char *lock_path = g_strconcat(path, ".lock", NULL);
 	auto_close int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -268,8 +270,20 @@ int store_lock(const char *path, int *ret_fd, GError **err)
 			       ? err_set(err, EBUSY, "database '%s' is served by another process",
 					 path)
 			       : err_set_errno(err, -errno, "cannot lock '%s'", lock_path);
+	(void)fcntl(fd, F_SETLK, &name_plate);
 	*ret_fd = fd_steal(&fd);
 	return 0;
+}
+
+pid_t store_holder(const char *path)
+{
+	struct flock name_plate = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	g_autofree char *lock_path = g_strconcat(path, ".lock", NULL);
+	auto_close int fd = open(lock_path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || fcntl(fd, F_GETLK, &name_plate) < 0 || name_plate.l_type == F_UNLCK)
+		return 0;
+	return MAX(name_plate.l_pid, 0);
 }
 
 /* Makes the file, or its mode, what it should be: sqlite gives its other files the same mode. */

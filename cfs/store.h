@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <sys/types.h>
+
 #include <glib.h>
 
 #include "cfs/replica.h"
@@ -33,6 +35,9 @@ int store_open(const char *path, Store **ret, GError **err);
 
 /* Keeps every other process from opening the database, until *ret_fd is closed: -EBUSY when one has. */
 int store_lock(const char *path, int *ret_fd, GError **err);
+
+/* The process that keeps others out; 0: there is none, or it cannot be told. */
+pid_t store_holder(const char *path);
 
 /* Opens what is there, of whatever program and in whatever state, without changing anything; others
  * may use it meanwhile, and it is seen as it is at the first read.  For store_check(), store_load(), store_load_tree() and store_salvage(). */

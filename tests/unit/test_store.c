@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -284,6 +285,23 @@ static void one_process_serves_a_database(void **state)
 	assert_int_equal(store_open(f->path, &second, &err), -EBUSY);
 	assert_null(second);
 	assert_non_null(strstr(err->message, "served by another process"));
+}
+
+static void who_has_it_open_is_told_to_others(void **state)
+{
+	struct fixture *f = *state;
+	pid_t self = getpid(), child = fork();
+	int status = 0;
+
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(store_holder(f->path) == self ? EXIT_SUCCESS : EXIT_FAILURE);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+
+	f->store = store_close(f->store);
+	assert_int_equal(store_holder(f->path), 0);
+	assert_int_equal(store_holder("/nowhere"), 0);
 }
 
 static unsigned count_damaged(const struct fixture *f)
@@ -648,6 +666,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			old_entries_are_deleted_in_steps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_process_serves_a_database, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_has_it_open_is_told_to_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(damaged_pages_are_set_aside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_was_cut_is_set_aside, set_up, tear_down),
