@@ -115,7 +115,7 @@ void creation_submit(Request *request)
 	Creation *creation = request->creation;
 	g_autofree char *path =
 		tree_dup_path_at(fs_tree(request->fs), creation->parent, creation->name);
-	g_autoptr(GBytes) data = request_dup_content(request);
+	g_autoptr(GBytes) data = request_content(request);
 	Op *op;
 
 	assert(!creation->under_way);

@@ -377,7 +377,7 @@ void request_set_handle(Request *request, Handle *handle);
 void request_submit_content(Request *request);
 
 /* The bytes of a request behind offset zeros; NULL: longer than a file may be. */
-GBytes *request_dup_content(const Request *request);
+GBytes *request_content(const Request *request);
 
 /* finish() for requests that are answered by the result alone, and for those that nobody waits for. */
 void finish_result(Request *request, int result);

@@ -372,7 +372,7 @@ void request_submit_lock(
 
 /* --- Changes of content ----------------------------------------------------------------------- */
 
-GBytes *request_dup_content(const Request *request)
+GBytes *request_content(const Request *request)
 {
 	g_autofree uint8_t *content = NULL;
 	size_t size = 0;
@@ -382,6 +382,8 @@ GBytes *request_dup_content(const Request *request)
 	if (request->offset > request->fs->limits.file_max ||
 		request->offset + request->size > request->fs->limits.file_max)
 		return NULL;
+	if (request->data && request->offset == 0)
+		return g_bytes_ref(request->data);
 	content = g_malloc0(request->offset + request->size + 1);
 	if (size > 0)
 		memcpy(content + request->offset, data, size);
@@ -468,7 +470,7 @@ void request_submit_content(Request *request)
 	op = op_new(request->type, path);
 	op->inode = request->inode;
 	if (request->type == OP_REPLACE) {
-		op->data = request_dup_content(request);
+		op->data = request_content(request);
 	} else {
 		op->offset = request->append ? 0 : request->offset;
 		if (request->append)
