@@ -287,14 +287,14 @@ static void keep_message(const char *target, const char *name, GBytes *message)
 	g_bytes_unref(message);
 }
 
-/* The same as commands for tests/fuzz/ipc_server.c: send it, and let the server work. */
-static void keep_sending(const char *name, GBytes *message)
+/* The same as commands for tests/fuzz/ipc_server.c: a client sends it, and the server works. */
+static void keep_sending(const char *name, unsigned client, GBytes *message)
 {
 	g_autoptr(GByteArray) program = g_byte_array_new();
 	gsize size;
 	const void *bytes = g_bytes_get_data(message, &size);
 
-	bytes_put_u8(program, 5);
+	bytes_put_u8(program, (uint8_t)(8 * client + 5));
 	bytes_put_u16(program, (uint16_t)size);
 	bytes_put(program, bytes, size);
 	bytes_put_u16(program, 50 << 8);
@@ -309,6 +309,7 @@ static void make_requests(void)
 		IpcAnswer answer = {.type = type, .number = 1};
 		g_autofree char *asked = g_strconcat("ask-", ipc_type_to_string(type), NULL);
 		g_autoptr(GBytes) sent = NULL;
+		g_autofree char *read = g_strconcat("reader-asks-", ipc_type_to_string(type), NULL);
 		g_autofree char *answered = g_strconcat("answer-", ipc_type_to_string(type), NULL);
 
 		switch (type) {
@@ -360,7 +361,8 @@ static void make_requests(void)
 			break;
 		}
 		sent = ipc_encode_request(&request);
-		keep_sending(asked, sent);
+		keep_sending(asked, 0, sent);
+		keep_sending(read, 2, sent);
 		keep_message("ipc", asked, g_steal_pointer(&sent));
 		keep_message("ipc", answered, ipc_encode_answer(&answer));
 	}
