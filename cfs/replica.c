@@ -161,10 +161,10 @@
  *	R15	A database holds the tree at one index, with what was applied of each origin; the log that
  *		goes on from there, or begins before; and a lower bound of what of it is committed.  Rows,
  *		origins and their index are one transaction.  An entry is deleted only when rows on the
- *		disk contain it.  So whatever batches a crash leaves, in their order, are a tree and the
- *		entries that lead on from it, and applying them again gives what was shown.  What is
- *		committed and not known to be when a process starts is what it learns with the next
- *		epoch, like any entry.
+ *		disk contain it, or together with the writing of such rows.  So whatever batches a crash
+ *		leaves, in their order, are a tree and the entries that lead on from it, and applying them
+ *		again gives what was shown.  What is committed and not known to be when a process starts
+ *		is what it learns with the next epoch, like any entry.
  *
  * Newer formats.
  *

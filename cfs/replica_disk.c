@@ -426,16 +426,30 @@ static void add_entries(ReplicaBatch *batch, const Image *image, uint64_t first,
 		replica_batch_add_entry(batch, &image_entry(image, index)->entry);
 }
 
+/* Adds the entries up to last that are not on the disk, behind what the batch cuts.  If the log has let
+ * go of some of them, which the rows of the batch contain, it begins anew there. */
+static void add_unwritten(ReplicaBatch *batch, const Replica *r, uint64_t last)
+{
+	uint64_t first = r->written + 1;
+
+	if (first < r->image->log_first) {
+		batch->log_cut = 0;
+		first = r->image->log_first;
+	}
+	add_entries(batch, r->image, first, last);
+}
+
 static void make_batch(Replica *r)
 {
 	Image *image = r->image;
+	uint64_t first = log_first_to_keep(r);
 
 	assert(!r->batch);
 
 	r->batch = replica_batch_new();
 	r->batch->sync = must_sync(r);
 	r->batch->scalars = r->rows;
-	if (must_flush(r)) {
+	if (must_flush(r) || first > r->rows.commit + 1) {
 		dump_scalars(r->batch, image);
 		take_dirty(r, image->tree);
 		dump_origins(r->batch, image, false);
@@ -445,9 +459,9 @@ static void make_batch(Replica *r)
 	r->batch->scalars.adopted = r->adopted;
 	r->batch->scalars.settled = r->settled;
 	r->batch->log_cut = r->disk_cut;
-	r->batch->log_first = log_first_to_keep(r);
+	r->batch->log_first = first;
 	take_cut(r);
-	add_entries(r->batch, image, r->written + 1, image_last(image));
+	add_unwritten(r->batch, r, image_last(image));
 	r->batch_last = image_last(image);
 }
 
@@ -485,7 +499,7 @@ static void stage_entries(Replica *r, uint64_t cut, const GPtrArray *entries)
 	dump_origins(batch, image, false);
 	batch->log_cut = cut;
 	batch->log_first = log_first_to_keep(r);
-	add_entries(batch, image, r->written + 1, cut);
+	add_unwritten(batch, r, cut);
 	for (guint i = 0; i < entries->len; i++) {
 		const LogEntry *entry = g_ptr_array_index(entries, i);
 

@@ -42,6 +42,10 @@
 #define FLUSH_ENTRIES   1024
 #define FLUSH_BYTES     (8 * 1024 * 1024)
 
+/* While the disk takes nothing, the log in memory grows to so many times of what is kept of it
+ * otherwise. */
+#define LOG_UNWRITTEN_FACTOR 4
+
 /* A batch that failed is tried again after this. */
 #define DISK_RETRY_MS 1000
 

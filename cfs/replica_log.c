@@ -345,6 +345,16 @@ static void apply_entry(Replica *r, LogEntry *entry)
 		r->env.applied(r->env.data, changes, NULL);
 }
 
+/* Whether the log holds more than there is memory for: the disk has taken nothing for long. */
+static bool is_too_long(const Replica *r)
+{
+	const Image *image = r->image;
+
+	return image_last(image) - image->log_first >=
+		       LOG_UNWRITTEN_FACTOR * (uint64_t)r->options.log_entries_max ||
+	       image->log_bytes > LOG_UNWRITTEN_FACTOR * (uint64_t)REPLICA_LOG_BYTES_MAX;
+}
+
 /* Applies what is committed up to index. */
 void log_commit(Replica *r, uint64_t index)
 {
@@ -352,6 +362,8 @@ void log_commit(Replica *r, uint64_t index)
 
 	if (index <= r->image->commit)
 		return;
+	if (is_too_long(r))
+		log_release(r);
 	r->committed_ms = replica_now(r);
 	while (r->image->commit < index)
 		apply_entry(r, image_entry(r->image, r->image->commit + 1));
@@ -529,11 +541,11 @@ int64_t log_deadline(const Replica *r)
 /* --- Forgetting ------------------------------------------------------------------------------- */
 
 /* The first entry that the database needs to keep.  What is not in its rows stays (R15): a slow disk may
- * be far behind what others have committed. */
+ * be far behind what others have committed.  If it is too far, the rows must go along with the log. */
 uint64_t log_first_to_keep(const Replica *r)
 {
 	const Image *image = r->image;
-	uint64_t settled = MIN(r->rows.commit, r->written);
+	uint64_t settled = is_too_long(r) ? image->commit : MIN(r->rows.commit, r->written);
 	uint64_t first = image->log_first;
 	uint64_t bytes = image->log_bytes;
 

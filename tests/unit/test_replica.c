@@ -767,6 +767,36 @@ static void the_log_end_survives_a_restart(void **state)
 #define REPLICA_TEST(name) \
 	cmocka_unit_test_setup_teardown(name, replicas_set_up, replicas_tear_down)
 
+static void a_disk_that_takes_nothing_lets_the_log_not_grow(void **state)
+{
+	struct fixture *f = *state;
+	struct node *slow = &f->nodes[2];
+	const ReplicaBatch *batch;
+
+	set_view(f, ALL);
+	settle(f, ALL);
+	create_files(f, ALL, 0, 4);
+	hold(slow);
+	create_files(f, ALL, 4, 42);
+	pass(f, ALL, RIDE_MS);
+	assert_true(has(slow, "f45"));
+	assert_true(status(slow).last - status(slow).first < 36);
+
+	/* What it lets go of is in its rows when the disk goes on, and nothing before that is left. */
+	assert_true(finish_disk(slow, 0));
+	batch = slow->batch;
+	assert_non_null(batch);
+	assert_int_equal(batch->scalars.commit, status(slow).commit);
+	assert_int_equal(batch->log_cut, 0);
+	assert_int_equal(((const ReplicaEntry *)g_ptr_array_index(batch->entries, 0))->index,
+		status(slow).first);
+	let_go(slow);
+	settle(f, ALL);
+	pass(f, ALL, 2000);
+	assert_int_equal(status(slow).members[2].acknowledged, status(&f->nodes[0]).last);
+	assert_same_trees(slow, &f->nodes[0]);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -810,6 +840,8 @@ int main(void)
 			rows_do_not_keep_the_log_long, replicas_set_up_small, replicas_tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_log_keeps_what_rows_lack, replicas_set_up_small, replicas_tear_down),
+		cmocka_unit_test_setup_teardown(a_disk_that_takes_nothing_lets_the_log_not_grow,
+			replicas_set_up_small, replicas_tear_down),
 		REPLICA_TEST(the_log_end_survives_a_restart),
 	};
 
