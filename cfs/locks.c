@@ -21,8 +21,9 @@
 
 struct Locks {
 	LocksEnv env;
-	GTree *queues;   /* Name of a lock -> GQueue of LocksRequest that want it, never empty. */
-	GQueue requests; /* All, of LocksRequest. */
+	GTree *queues;    /* Name of a lock -> GQueue of LocksRequest that want it, never empty. */
+	GQueue requests;  /* All, of LocksRequest. */
+	GSequence *wakes; /* Of LocksRequest that want to look again, the first in front. */
 };
 
 typedef enum RequestKind {
@@ -49,7 +50,8 @@ struct LocksRequest {
 	char *name; /* The rest is of REQUEST_TAKE. */
 	char *owner;
 	bool wait;
-	int64_t wake_ms; /* When to look again; -1: nothing is known of the lease. */
+	int64_t wake_ms;     /* When to look again, and … */
+	GSequenceIter *wake; /* … its place in locks->wakes; NULL: when it is woken only. */
 
 	ChangeToken *expire; /* REQUEST_EXPIRE: whom to tell. */
 };
@@ -76,6 +78,7 @@ Locks *locks_new(const LocksEnv *env)
 	locks->env = *env;
 	locks->queues = g_tree_new_full(compare_names, NULL, g_free, queue_destroy);
 	g_queue_init(&locks->requests);
+	locks->wakes = g_sequence_new(NULL);
 	return locks;
 }
 
@@ -94,6 +97,7 @@ Locks *locks_free(Locks *locks)
 		return NULL;
 
 	g_tree_destroy(locks->queues);
+	g_sequence_free(locks->wakes);
 	g_queue_clear_full(&locks->requests, request_destroy);
 	g_free(locks);
 	return NULL;
@@ -117,10 +121,31 @@ static LocksRequest *request_new(Locks *locks, RequestKind kind, LocksAnswer ans
 	request->kind = kind;
 	request->answer = answer;
 	request->data = data;
-	request->wake_ms = -1;
 	g_queue_push_tail(&locks->requests, request);
 	request->link = locks->requests.tail;
 	return request;
+}
+
+static int compare_wakes(const void *a, const void *b, void *data)
+{
+	const LocksRequest *left = a, *right = b;
+
+	return (left->wake_ms > right->wake_ms) - (left->wake_ms < right->wake_ms);
+}
+
+/* Until something wakes it. */
+static void sleep_on(LocksRequest *request)
+{
+	g_clear_pointer(&request->wake, g_sequence_remove);
+}
+
+/* That time wakes it, if nothing else does. */
+static void wake_at(LocksRequest *request, int64_t ms)
+{
+	sleep_on(request);
+	request->wake_ms = ms;
+	request->wake =
+		g_sequence_insert_sorted(request->locks->wakes, request, compare_wakes, NULL);
 }
 
 static void leave_queue(LocksRequest *request)
@@ -146,6 +171,7 @@ static void finish(LocksRequest *request, const LocksResult *result)
 	void *data = request->data;
 
 	leave_queue(request);
+	sleep_on(request);
 	g_queue_delete_link(&locks->requests, request->link);
 	if (request->answered)
 		*request->answered = true;
@@ -262,20 +288,23 @@ static void try_take(LocksRequest *request)
 	OpTakeover takeover;
 	const TreeNode *node;
 	TreeLease lease;
+	int64_t out_ms;
 
 	if (request->under_way)
 		return;
-	request->wake_ms = -1;
+	sleep_on(request);
 	node = find_name(request->locks, request->name);
 	if (is_first(request) && !node) {
 		ask_for_lock(request, &none);
 		return;
 	}
 	if (is_first(request) && tree_node_lease(node, &lease) &&
-		runs_out(request->locks, &lease, &request->wake_ms, &takeover) &&
-		now(request->locks) >= request->wake_ms) {
-		ask_for_lock(request, &takeover);
-		return;
+		runs_out(request->locks, &lease, &out_ms, &takeover)) {
+		if (now(request->locks) >= out_ms) {
+			ask_for_lock(request, &takeover);
+			return;
+		}
+		wake_at(request, out_ms);
 	}
 	/* A file in the place of a lock has no lease, and nobody waits for it. */
 	if (!request->wait || (node && !tree_node_is_directory(node)))
@@ -535,27 +564,28 @@ void locks_applied(Locks *locks, const GPtrArray *changes)
 	}
 }
 
+/* Whoever is first in his queue looks again. */
+static gboolean wake_first(void *name, void *queue, void *data)
+{
+	LocksRequest *first = g_queue_peek_head(queue);
+
+	if (!first->under_way)
+		wake_at(first, 0);
+	return FALSE;
+}
+
 void locks_state_changed(Locks *locks)
 {
-	for (GList *link = locks->requests.head; link; link = link->next)
-		((LocksRequest *)link->data)->wake_ms = 0;
+	g_tree_foreach(locks->queues, wake_first, NULL);
 	locks_tick(locks);
 }
 
 /* The request that wants to look first; NULL: none. */
 static LocksRequest *first_to_wake(const Locks *locks)
 {
-	LocksRequest *first = NULL;
+	GSequenceIter *first = g_sequence_get_begin_iter(locks->wakes);
 
-	for (GTreeNode *at = g_tree_node_first(locks->queues); at; at = g_tree_node_next(at)) {
-		LocksRequest *request = g_queue_peek_head(g_tree_node_value(at));
-
-		if (request->under_way || request->wake_ms < 0)
-			continue;
-		if (!first || request->wake_ms < first->wake_ms)
-			first = request;
-	}
-	return first;
+	return g_sequence_iter_is_end(first) ? NULL : g_sequence_get(first);
 }
 
 int64_t locks_deadline_ms(const Locks *locks)

@@ -489,6 +489,45 @@ static void bad_requests_are_refused(void **state)
 	}
 }
 
+static void many_waiters_wake_as_their_leases_run_out(void **state)
+{
+	enum { N = 50 };
+	struct fixture *f = *state;
+	int64_t last_ms = 0;
+
+	/* In an order of its own, by a step that has no common divisor with N; the ttl is in the name. */
+	for (unsigned i = 0; i < N; i++) {
+		unsigned ttl_s = i * 37 % N + 1;
+		g_autofree char *path = g_strdup_printf("priv/lock/%u", ttl_s);
+		const LocksTake request = {.name = path + strlen("priv/lock/"),
+			.owner = "me",
+			.ttl_s = TTL_S,
+			.wait = true};
+		g_autoptr(Op) op = op_new(OP_LOCK, path);
+
+		op->owner = g_strdup("somebody else");
+		op->ttl_s = ttl_s;
+		assert_int_equal(apply(f, op, NODE + 1), 0);
+		assert_non_null(locks_take(f->locks, &request, answered, &f->clients[0]));
+	}
+	assert_int_equal(f->n_pending, 0);
+	for (unsigned ttl_s = 1; ttl_s <= N; ttl_s++) {
+		g_autofree char *path = g_strdup_printf("priv/lock/%u", ttl_s);
+
+		/* All have looked again meanwhile, and sleep on. */
+		locks_state_changed(f->locks);
+		f->now_ms = locks_deadline_ms(f->locks);
+		assert_true(f->now_ms > last_ms && f->now_ms >= ttl_s * 1000);
+		last_ms = f->now_ms;
+		locks_tick(f->locks);
+		assert_int_equal(f->n_pending, 1);
+		assert_string_equal(f->pending[0].op->path, path);
+		refuse(f, -EIO);
+		assert_int_equal(f->clients[0].n_answers, ttl_s);
+	}
+	assert_int_equal(locks_deadline_ms(f->locks), -1);
+}
+
 /* --- utime(dir, 0) ---------------------------------------------------------------------------- */
 
 struct expiry {
@@ -566,6 +605,7 @@ int main(void)
 		LOCKS_TEST(success_without_the_lock_is_no_success),
 		LOCKS_TEST(a_file_in_the_place_of_a_lock_is_not_waited_for),
 		LOCKS_TEST(bad_requests_are_refused),
+		LOCKS_TEST(many_waiters_wake_as_their_leases_run_out),
 		LOCKS_TEST(a_lease_that_runs_is_left_alone),
 		LOCKS_TEST(a_lease_that_has_run_out_is_removed),
 		LOCKS_TEST(a_renewal_that_is_faster_saves_the_lock),
