@@ -9,7 +9,7 @@
  *	sim_quorum.c     the nodelist and votequorum, the operator's word
  *	sim_disk.c       databases that lose what was not synced
  *	sim_client.c     clients that change the tree, and what they were told
- *	sim_lock.c       clients that want locks; no two ever have one
+ *	sim_lock.c       clients that want locks
  *	sim_fault.c      the schedule of injuries, and healing
  *	check_*.c        what must hold, a promise a file
  *	cfs_main.c       runs seeds
@@ -449,6 +449,17 @@ void check_answer(Sim *sim, const SimRequest *request);
 /* --- check_reads.c: reads go only forward, and behind a barrier show all that was acknowledged -- */
 void check_reads(SimNode *node);
 void check_barrier(Sim *sim, const SimRequest *request);
+
+/* --- check_locks.c: no two hold one lock --------------------------------------------------------- */
+
+/* Whether a client on the node believes that he has the lock. */
+bool check_believes(const SimNode *node, unsigned lock);
+
+/* Whether nobody is held to what he believes, for the operator answers for it; all believe nothing then. */
+bool check_is_excused(Sim *sim);
+
+/* To be called when a client on the node begins to believe, or goes on. */
+void check_locks(const SimNode *node, unsigned lock);
 
 /* --- check_end.c: all becomes well ---------------------------------------------------------------- */
 bool check_is_well(const Sim *sim, unsigned nodes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Clients that want locks, and the check that no two ever hold one.
+/* Clients that want locks.
  *
  * On each node somebody wants each lock.  He believes that he has it from an answer until the lease is
  * over, counted from when he asked: for the lock, or for its last renewal that succeeded.  He goes on
@@ -20,52 +20,18 @@ static char *lock_path(unsigned lock)
 	return g_strdup_printf("priv/lock/l%u", lock);
 }
 
-static bool believes(const SimNode *node, unsigned lock)
-{
-	return node->locks[lock].token != 0 && node->sim->now_ms < node->locks[lock].until_ms;
-}
-
-/* The operator's word may make two stores out of one, and he answers for it: until all are level again
- * nobody is held to what he believes. */
-static bool is_excused(Sim *sim)
-{
-	if (!sim->word && !sim->word_need)
-		return false;
-	for (unsigned i = 0; i < sim->n_nodes; i++)
-		for (unsigned lock = 0; lock < SIM_LOCKS; lock++)
-			sim->nodes[i].locks[lock].until_ms = 0;
-	return true;
-}
-
-static void check_overlap(const SimNode *node, unsigned lock)
-{
-	const Sim *sim = node->sim;
-
-	for (unsigned i = 0; i < sim->n_nodes; i++) {
-		const SimNode *other = &sim->nodes[i];
-
-		if (other == node || !believes(other, lock) || !believes(node, lock))
-			continue;
-		sim_fail(sim, "locks",
-			"nodes %u and %u both have lock %u, by tokens %" G_GUINT64_FORMAT
-			" and %" G_GUINT64_FORMAT,
-			node->id, other->id, lock, node->locks[lock].token,
-			other->locks[lock].token);
-	}
-}
-
 static void believe(SimNode *node, unsigned lock, uint64_t token, int64_t asked_ms)
 {
 	SimLock *held = &node->locks[lock];
 
 	if (held->token != token)
 		*held = (SimLock){.token = token};
-	if (is_excused(node->sim))
+	if (check_is_excused(node->sim))
 		return;
 	held->until_ms = MAX(held->until_ms, asked_ms + LEASE_MS);
 	sim_log(node->sim, "node %u: has lock %u by %" G_GUINT64_FORMAT " until %" G_GINT64_FORMAT,
 		node->id, lock, token, held->until_ms);
-	check_overlap(node, lock);
+	check_locks(node, lock);
 }
 
 /* --- Asking ----------------------------------------------------------------------------------- */
@@ -125,7 +91,7 @@ Op *lock_make_op(SimNode *node)
 		return op;
 	if (!there)
 		return new_lock(node->sim, path);
-	if (believes(node, lock)) {
+	if (check_believes(node, lock)) {
 		if (!sim_once_in(node->sim, 8))
 			return NULL;
 		/* Who gives up a lock stops believing in it first. */
