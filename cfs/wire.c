@@ -36,6 +36,10 @@
 #include "base/macro.h"
 #include "cfs/bytes.h"
 
+/* We go on from what we hear: a higher number of a broken member would become ours, and one more than our
+ * own database may hold. */
+#define NUMBER_HEARD_MAX (REPLICA_NUMBER_MAX / 2)
+
 bool wire_view_equal(const WireView *a, const WireView *b)
 {
 	return a->node == b->node && a->boot == b->boot && a->counter == b->counter;
@@ -226,7 +230,7 @@ static int get_state(BytesReader *reader, WireState *state)
 	hash = bytes_get(reader, sizeof(state->last_hash));
 	if (!hash || state->adopted > state->promised || state->commit > state->last)
 		return -EBADMSG;
-	if (state->promised > REPLICA_NUMBER_MAX || state->last > REPLICA_NUMBER_MAX)
+	if (state->promised > NUMBER_HEARD_MAX || state->last > NUMBER_HEARD_MAX)
 		return -EBADMSG;
 	memcpy(state->last_hash, hash, sizeof(state->last_hash));
 	hash = bytes_get(reader, sizeof(state->commit_hash));
