@@ -73,6 +73,27 @@ def test_the_length_of_a_view_costs_little(store, view):
     assert cpu_seconds(store) - before < 0.6
 
 
+def test_a_visitor_fills_no_log(store):
+    put(store.mount / "file", b"x")
+
+    def sync():
+        root = os.open(".", os.O_RDONLY)
+        for _ in range(100):
+            os.fsync(root)
+        return True
+
+    def last():
+        return json.loads((store.mount / ".store").read_text())["last"]
+
+    before = last()
+    assert as_nobody(store, sync)
+    assert last() == before
+    root = os.open(store.mount, os.O_RDONLY)
+    os.fsync(root)
+    os.close(root)
+    assert last() == before + 1
+
+
 def test_who_opens_a_view_finds_its_length(store):
     make_guests(store, 3)
     for view in (".vmlist", ".store", ".members", ".version", ".clusterlog"):
