@@ -13,7 +13,7 @@ drawn anew each time, and so is how long `run` takes.
     stop A / cont A     SIGSTOP / SIGCONT of the store
     starve A S          the store gets a fifth of its time for S seconds
     corosync A          restart of corosync alone
-    small-disk A        a database on a file system with 8 MiB of room
+    small-disk A        a database on a file system with 64 MiB of room: more than logs take
     fill A / free A     no byte is left there / room again
     changes N           N changes, as fast as they go
     drop A / join A     A leaves the nodelist and loses its database / comes back, empty
@@ -204,7 +204,7 @@ class Run:
             node.service("stop", "atoll-cfs")
             node.ok(["sh", "-c", """set -e
                 mkdir /run/small
-                size=$(($(du -sk /var/lib/atoll | cut -f1) + 8192))
+                size=$(($(du -sk /var/lib/atoll | cut -f1) + 65536))
                 mount -t tmpfs -o size=${size}k,mode=700 tmpfs /run/small
                 cp -a /var/lib/atoll/. /run/small
                 mount --move /run/small /var/lib/atoll"""])
