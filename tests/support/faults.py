@@ -94,8 +94,13 @@ def draw_scenario(draw, size, length=8):
     def on_some(verb):
         return lambda: steps.append(f"{verb} {some(on)}") if on else None
 
+    def database():
+        # Once, and one: what more of them held may be gone for good.
+        if on and not any(step.startswith(("lose", "damage")) for step in steps):
+            steps.append(f"{draw.choice(('lose', 'damage'))} {draw.choice(sorted(on))}")
+
     moves = [cut, cut, sever, power, power, lambda: steps.append("heal"), on_some("kill"),
-             on_some("kill"), on_some("stop"), on_some("cont"), on_some("corosync")]
+             on_some("kill"), on_some("stop"), on_some("cont"), on_some("corosync"), database]
     for _ in range(length):
         draw.choice(moves)()
         steps.append(f"run {draw.choice((0.2, 1, 3))}")
