@@ -15,8 +15,8 @@ BTRFS_SIZE = 4 << 30
 
 
 def corosync_conf(lab, numbers, version=1):
-    """The configuration of the ring, for nodes by name and number.  A token of one second, however
-    many nodes there are: a cut is seen soon."""
+    """The configuration of the ring, for nodes by name and number.  The token is that which
+    corosync gives three nodes with `token: 1000`, however many there are: a cut is seen soon."""
     nodes = "".join(f"""\tnode {{
 \t\tname: {name}
 \t\tnodeid: {number}
@@ -32,7 +32,7 @@ def corosync_conf(lab, numbers, version=1):
 \ttransport: knet
 \tcrypto_cipher: none
 \tcrypto_hash: none
-\ttoken: 1000
+\ttoken: 1650
 \ttoken_coefficient: 0
 \tinterface {{
 \t\tlinknumber: 0
