@@ -79,7 +79,7 @@ class Load:
         count = 0
         for node in self.lab.nodes:
             called = time.monotonic()
-            store.barrier(node)
+            store.wait_barrier(node)
             top = store.root(node)
             for register in self.registers():
                 for kind, argument, path in self._looks(top, register):

@@ -79,6 +79,18 @@ def barrier(node):
         os.close(descriptor)
 
 
+def wait_barrier(node, timeout=RECOVERY):
+    """A barrier at last, also when the membership changes once more: on a busy machine it may."""
+    def is_done():
+        try:
+            barrier(node)
+        except OSError:
+            return False
+        return True
+
+    wait_for(is_done, timeout, f"a barrier on {node.name}")
+
+
 def probe(node):
     """Tries a change: None when it is acknowledged, or the errno.  After an acknowledgement the node
     shows all that came before it."""
