@@ -39,8 +39,7 @@ static bool add_to_digest(const TreeNode *node, void *data)
 	return true;
 }
 
-/* Not of the content of files: check_end() compares that. */
-static uint64_t quick_digest(const Tree *tree)
+uint64_t check_quick_digest(const Tree *tree)
 {
 	uint64_t digest = tree_version(tree);
 
@@ -61,6 +60,8 @@ static void apply_to_model(Sim *sim, SimNode *node, const ReplicaEntry *entry)
 {
 	SimRequest *request = client_find(sim, entry->origin, entry->boot, entry->seq);
 	g_autoptr(GError) err = NULL;
+	uint64_t before;
+	int expected;
 
 	if (!request)
 		sim_fail(sim, "history", "node %u: nobody asked for entry %" G_GUINT64_FORMAT,
@@ -73,7 +74,10 @@ static void apply_to_model(Sim *sim, SimNode *node, const ReplicaEntry *entry)
 		sim_fail(sim, "answers", "node %u: entry %" G_GUINT64_FORMAT " was refused",
 			node->id, entry->index);
 	request->index = entry->index;
+	expected = check_before_change(sim, request->op);
+	before = check_quick_digest(sim->model);
 	request->model_result = tree_apply(sim->model, request->op, entry->origin, NULL);
+	check_after_change(sim, request->op, expected, request->model_result, before);
 	if (tree_check(sim->model, &err) < 0)
 		sim_fail(sim, "history", "the tree at %" G_GUINT64_FORMAT ": %s", entry->index,
 			err->message);
@@ -88,7 +92,7 @@ static void extend_history(SimNode *node, const ReplicaEntry *entry)
 	check_disks(node, entry->index, entry->hash);
 	apply_to_model(sim, node, entry);
 	memcpy(next.hash, entry->hash, REPLICA_HASH_SIZE);
-	next.digest = quick_digest(sim->model);
+	next.digest = check_quick_digest(sim->model);
 	g_array_append_val(sim->history, next);
 }
 
@@ -124,7 +128,7 @@ void check_history(SimNode *node)
 	if (memcmp(image->commit_hash, last->hash, REPLICA_HASH_SIZE) != 0)
 		sim_fail(sim, "history", "node %u: has another history up to %" G_GUINT64_FORMAT,
 			node->id, image->commit);
-	if (quick_digest(image->tree) != last->digest)
+	if (check_quick_digest(image->tree) != last->digest)
 		sim_fail(sim, "history", "node %u: has another tree at %" G_GUINT64_FORMAT,
 			node->id, image->commit);
 	node->seen_commit = image->commit;

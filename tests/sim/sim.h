@@ -435,6 +435,17 @@ typedef struct SimCommitted {
 void check_history_init(Sim *sim);
 void check_history_clear(Sim *sim);
 void check_history(SimNode *node);
+
+/* Of a tree without the content of its files: check_end() compares that. */
+uint64_t check_quick_digest(const Tree *tree);
+
+/* --- check_transaction.c: conditions hold, and what fails leaves nothing -------------------------- */
+
+/* What the condition of a change must answer, where the model is now: 0 or a negative errno. */
+int check_before_change(const Sim *sim, const Op *op);
+
+/* What came of it; before: check_quick_digest() of the model before. */
+void check_after_change(const Sim *sim, const Op *op, int expected, int result, uint64_t before);
 const SimCommitted *check_committed(const Sim *sim, uint64_t index);
 
 /* --- check_disks.c: nothing is committed without `need` disks ------------------------------------ */

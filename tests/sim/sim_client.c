@@ -119,6 +119,34 @@ static Op *make_op(Sim *sim)
 	return op;
 }
 
+/* A condition that holds where the node's tree is now, or not. */
+static void put_condition(SimNode *node, Op *op)
+{
+	const TreeNode *there = tree_by_path(replica_tree(node->replica), op->path);
+
+	op->condition = (OpCondition)sim_random(node->sim, OP_N_CONDITIONS);
+	if (op->condition == OP_IF_VERSION)
+		op->if_version = there ? tree_node_version(there) : 1;
+}
+
+static Op *make_transaction(SimNode *node)
+{
+	Sim *sim = node->sim;
+	Op *transaction = op_new(OP_TRANSACTION, "");
+
+	do {
+		Op *op = make_op(sim);
+
+		if (op->type == OP_BARRIER) {
+			op_free(op);
+			continue;
+		}
+		put_condition(node, op);
+		op_add(transaction, op);
+	} while (transaction->ops->len == 0 || (transaction->ops->len < 4 && !sim_once_in(sim, 3)));
+	return transaction;
+}
+
 static Op *copy_op(const Op *op)
 {
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
@@ -139,7 +167,7 @@ static bool submit(SimNode *node)
 	int r;
 
 	if (!op)
-		op = make_op(sim);
+		op = sim_once_in(sim, 10) ? make_transaction(node) : make_op(sim);
 
 	request->op = copy_op(op);
 	request->asked_ms = sim->now_ms;
