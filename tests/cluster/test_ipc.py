@@ -5,6 +5,7 @@ import errno
 import json
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -203,20 +204,18 @@ def test_contenders_hold_a_lock_one_after_the_other(lab):
 def test_the_lock_of_a_dead_node_is_taken_over_after_its_lease(lab):
     n1, _, n3 = lab.nodes
     ttl = 4
-    with client(n3).start("hold", "ha", "n3", ttl) as holder, \
-            client(n1).start("hold", "ha", "n1", ttl) as waiter:
-        holder.wait(event="connected")
-        waiter.wait(event="connected")
-        token = holder.wait(event="held")["token"] if not waiter.has_more() else None
-        assert token
-        time.sleep(2 * ttl)
-        assert not waiter.has_more()
-        died = time.monotonic()
-        n3.power_off()
-        held = waiter.wait(NOTICE + 2 * ttl, event="held")
-        assert held["token"] > token
-        # Its last renewal was a third of the lease ago at the most.
-        assert held["at"] - died > ttl / 2
+    with client(n3).start("hold", "ha", "n3", ttl) as holder:
+        token = holder.wait(event="held")["token"]
+        with client(n1).start("hold", "ha", "n1", ttl) as waiter:
+            waiter.wait(event="connected")
+            time.sleep(2 * ttl)
+            assert not waiter.has_more()
+            died = time.monotonic()
+            n3.power_off()
+            held = waiter.wait(NOTICE + 2 * ttl, event="held")
+            assert held["token"] > token
+            # Its last renewal was a third of the lease ago at the most.
+            assert held["at"] - died > ttl / 2
     n3.power_on()
 
 
@@ -236,10 +235,10 @@ def test_a_holder_that_is_cut_off_knows_before_another_has_the_lock(lab):
 
 def test_a_lock_is_kept_while_any_daemon_is_killed(lab):
     n1, _, n3 = lab.nodes
-    with client(n3).start("hold", "kept", "n3", 10) as holder, \
-            client(n1).start("hold", "kept", "n1", 10) as waiter:
-        holder.wait(event="connected")
+    with ExitStack() as stack:
+        holder = stack.enter_context(client(n3).start("hold", "kept", "n3", 10))
         holder.wait(event="held")
+        waiter = stack.enter_context(client(n1).start("hold", "kept", "n1", 10))
         waiter.wait(event="connected")
         for node in lab.nodes:
             pid = node.services()["atoll-cfs"]["pid"]
