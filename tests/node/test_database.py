@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from test_store import MIB, Store, fails_with, put, running, wait_for
+from test_store import MIB, Store, fails_with, put, running, serving, wait_for
 
 DIRECTORY, FILE = 4, 8
 
@@ -335,11 +335,8 @@ def cramped(tmp_path):
     made = Store(tmp_path)
     made.database = disk / "config.db"
     try:
-        yield made.start()
+        yield from serving(made)
     finally:
-        if made.process.poll() is None:
-            made.kill()
-        subprocess.run(["umount", "-l", str(made.mount)], check=False, stderr=subprocess.DEVNULL)
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 

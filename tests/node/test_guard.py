@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.cfsipc import Client, Failed
 from test_ipc import Served, create
-from test_store import put, wait_for
+from test_store import put, serving, wait_for
 
 # Those who hold the lock of a directory: as long as the store answers, one of them always does.
 CALLERS = """
@@ -34,13 +34,7 @@ TRIES = 10
 
 @pytest.fixture
 def store(tmp_path):
-    made = Served(tmp_path)
-    try:
-        yield made.start()
-    finally:
-        if made.process.poll() is None:
-            made.kill()
-        subprocess.run(["umount", "-l", str(made.mount)], check=False, stderr=subprocess.DEVNULL)
+    yield from serving(Served(tmp_path))
 
 
 def guard_of(store):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support import cfsipc
 from support.cfsipc import Bare, Client, Failed, string
-from test_store import Store, wait_for
+from test_store import Store, serving, wait_for
 
 NOBODY = 65534
 MIB = 1 << 20
@@ -47,13 +47,7 @@ def store(tmp_path):
     for directory in (tmp_path, *tmp_path.parents[:3]):
         if directory != Path("/tmp"):
             directory.chmod(directory.stat().st_mode | 0o011)
-    made = Served(tmp_path)
-    try:
-        yield made.start()
-    finally:
-        if made.process.poll() is None:
-            made.kill()
-        subprocess.run(["umount", "-l", str(made.mount)], check=False, stderr=subprocess.DEVNULL)
+    yield from serving(Served(tmp_path))
 
 
 @pytest.fixture

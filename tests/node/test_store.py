@@ -76,15 +76,19 @@ def wait_for(condition, timeout=10):
         time.sleep(0.01)
 
 
-def running(directory, settings=""):
+def serving(made):
     """Starts a store, and leaves nothing of it behind."""
-    made = Store(directory, settings)
     try:
         yield made.start()
     finally:
         if made.process.poll() is None:
             made.kill()
         subprocess.run(["umount", "-l", str(made.mount)], check=False, stderr=subprocess.DEVNULL)
+
+
+def running(directory, settings=""):
+    """The same for one that is made for it."""
+    yield from serving(Store(directory, settings))
 
 
 @pytest.fixture
